@@ -1,0 +1,27 @@
+"""One root for every error that is worded for the person at the terminal."""
+
+from __future__ import annotations
+
+
+class ChowtapeError(Exception):
+    """Something the user can act on: one line that says what is wrong and what to do.
+
+    Attributes:
+        exit_code: what the command ends with when this error reaches its edge.
+    """
+
+    exit_code = 1
+
+
+class SettingsError(ChowtapeError):
+    """A setting that is out of range, not a number, or does not go with another one."""
+
+    exit_code = 2
+
+
+class AudioFileError(ChowtapeError):
+    """A source that can't be read or a destination that can't be written."""
+
+
+class SampleError(ChowtapeError):
+    """Samples that can't be rendered: NaN, Inf, or an array of the wrong shape."""
