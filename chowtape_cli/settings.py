@@ -11,6 +11,15 @@ MODES = ("rk2", "rk4", "nr4", "nr8")
 OVERSAMPLING = (1, 2, 4, 8, 16, 32, 64)
 PHASES = ("linear", "minimum")
 
+# libsndfile's names of sample formats
+SUBTYPES = (
+    "PCM_S8", "PCM_U8", "PCM_16", "PCM_24", "PCM_32", "FLOAT", "DOUBLE", "ULAW", "ALAW",
+    "IMA_ADPCM", "MS_ADPCM", "GSM610", "VOX_ADPCM", "NMS_ADPCM_16", "NMS_ADPCM_24", "NMS_ADPCM_32",
+    "G721_32", "G723_24", "G723_40", "DWVW_12", "DWVW_16", "DWVW_24", "DPCM_8", "DPCM_16",
+    "ALAC_16", "ALAC_20", "ALAC_24", "ALAC_32", "VORBIS", "OPUS", "MPEG_LAYER_I",
+    "MPEG_LAYER_II", "MPEG_LAYER_III",
+)  # fmt: skip
+
 # name: (lowest, highest, unit), both ends included
 RANGES: dict[str, tuple[float, float, str]] = {
     "drive": (0.0, 1.0, ""),
@@ -78,9 +87,15 @@ class RenderSettings:
         for name in RANGES:
             if getattr(self, name) is not None:
                 _check_range(name, getattr(self, name))
+        if self.subtype is not None and self.subtype not in SUBTYPES:
+            raise SettingsError(
+                f"--subtype is {self.subtype}, but must be one of {', '.join(SUBTYPES)}"
+            )
         for name in ("makeup", "dither"):
             if not isinstance(getattr(self, name), bool):
-                raise SettingsError(f"--{name} is {getattr(self, name)!r}, but must be true or false")
+                raise SettingsError(
+                    f"--{name} is {getattr(self, name)!r}, but must be true or false"
+                )
 
     def as_dict(self) -> dict[str, object]:
         """Return every setting by its name, ready for JSON."""

@@ -1,0 +1,270 @@
+"""Writing: beside the destination, renamed when it is whole, so that nobody sees half a file."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import tempfile
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import soundfile as sf
+from numpy.typing import NDArray
+
+from chowtape_cli.audio_files.formats import (
+    FLOAT_BITS,
+    INTEGER_BITS,
+    SIXTEEN_BIT_CODECS,
+    OutputFormat,
+    reason_of,
+    shown,
+)
+from chowtape_cli.audio_files.reproducible import remove_time_of_writing
+from chowtape_cli.dsp.quantise import dither_source, quantise
+from chowtape_cli.errors import AudioFileError
+
+_WRITE_FRAMES = 65_536  # libsndfile's Vorbis encoder overflows its stack on very large writes
+_SFC_SET_ADD_PEAK_CHUNK = 0x1050
+
+
+def check_destination(destination: Path, source: Path, *, overwrite: bool) -> None:
+    """Raise AudioFileError where a destination may not or can't be written."""
+    if destination.is_dir():
+        raise AudioFileError(
+            f"{shown(destination)}: is a folder; name a file, such as "
+            f"{shown(destination / source.name)}"
+        )
+    if destination.exists() and source.exists() and destination.samefile(source):
+        raise AudioFileError(f"{shown(destination)}: is the source itself; choose another name")
+    if os.path.lexists(destination):
+        if destination.exists() and not destination.is_file():
+            raise AudioFileError(f"{shown(destination)}: is not a regular file")
+        if not overwrite:
+            raise _exists_already(destination)
+    folder = _nearest_folder(destination.parent)
+    if not folder.is_dir():
+        raise AudioFileError(f"{shown(folder)}: is not a folder; choose another destination")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise AudioFileError(f"{shown(folder)}: is not writable; choose another destination")
+
+
+def _exists_already(destination: Path) -> AudioFileError:
+    return AudioFileError(f"{shown(destination)}: exists already; give --overwrite or another name")
+
+
+def _nearest_folder(folder: Path) -> Path:
+    while not os.path.lexists(folder) and folder != folder.parent:
+        folder = folder.parent
+    return folder
+
+
+class Destination:
+    """An audio file in the making: written beside its place, renamed when it is whole.
+
+    Leaving the context without an error commits the file; with one, nothing of it stays, not even
+    a folder that was made for it.
+
+    Attributes:
+        clipped: samples that full scale had to clip so far.
+        frames: how many were written so far.
+        lost_tags: names of tags that the container can't hold.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        plan: OutputFormat,
+        *,
+        tags: dict[str, str] | None = None,
+        dither: bool = True,
+        overwrite: bool = False,
+    ) -> None:
+        self.path = path
+        self.clipped = 0
+        self.frames = 0
+        self.lost_tags: list[str] = []
+        self._place = Path(os.path.realpath(path))
+        self._plan = plan
+        self._overwrite = overwrite
+        self._bits = INTEGER_BITS.get(plan.subtype) or (
+            16 if plan.subtype in SIXTEEN_BIT_CODECS else None
+        )
+        dithered = dither and INTEGER_BITS.get(plan.subtype, 32) <= 16
+        self._dither = dither_source() if dithered else None
+        self._made_folders = _make_folders(self._place.parent)
+        try:
+            self._part = _make_part_file(self._place)
+        except AudioFileError:
+            self._remove_folders()
+            raise
+        try:
+            self._file = self._open()
+            self._carry(tags or {})
+        except BaseException:
+            self.discard()
+            raise
+
+    def _open(self) -> sf.SoundFile:
+        plan = self._plan
+        try:
+            file = sf.SoundFile(
+                self._part, "w", plan.rate, plan.channels, plan.subtype, format=plan.format
+            )
+        except sf.LibsndfileError as error:
+            raise AudioFileError(f"{shown(self.path)}: {reason_of(error)}") from error
+        # The PEAK chunk holds the time of writing; without it, same render, same bytes.
+        sf._snd.sf_command(file._file, _SFC_SET_ADD_PEAK_CHUNK, sf._ffi.NULL, 0)
+        return file
+
+    def _carry(self, tags: dict[str, str]) -> None:
+        for name, text in tags.items():
+            try:
+                setattr(self._file, name, text)
+            except sf.LibsndfileError:
+                self.lost_tags.append(name)
+
+    def __enter__(self) -> Destination:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is not None:
+            self.discard()
+            return
+        try:
+            self._commit()
+        except BaseException:
+            self.discard()
+            raise
+
+    def write(self, samples: NDArray[np.float64]) -> None:
+        """Append samples, Shape: (frames, channels), full scale +-1.
+
+        Raises:
+            AudioFileError: the disk is full or fails.
+        """
+        data: NDArray[np.float64] | NDArray[np.int32] = samples
+        if self._bits is not None:
+            data, clipped = quantise(samples, self._bits, self._dither)
+        elif self._plan.subtype in FLOAT_BITS:
+            clipped = 0
+        else:  # a lossy codec keeps what is over full scale, but a player will clip it
+            clipped = int(np.count_nonzero(np.abs(samples) > 1.0))
+        self.clipped += clipped
+        self.frames += len(samples)
+        for start in range(0, len(data), _WRITE_FRAMES):
+            try:
+                self._file.write(data[start : start + _WRITE_FRAMES])
+            except (sf.LibsndfileError, AssertionError) as error:
+                raise self._write_failed() from error
+
+    def _commit(self) -> None:
+        self._file.close()
+        self._check_written()
+        remove_time_of_writing(self._part, self._plan.format)
+        self._part.chmod(0o666 & ~_umask())
+        try:
+            if self._overwrite:
+                self._part.replace(self._place)
+            else:
+                _rename_without_clobbering(self._part, self._place, self.path)
+        except OSError as error:
+            raise AudioFileError(
+                f"{shown(self.path)}: can't be put in place ({error.strerror})"
+            ) from error
+
+    def _check_written(self) -> None:
+        """Read the header back: a disk that filled up at the last moment shows only here."""
+        plan = self._plan
+        try:
+            info = sf.info(str(self._part))
+        except sf.LibsndfileError as error:
+            if self.frames == 0:
+                raise AudioFileError(
+                    f"{shown(self.path)}: {plan.format} {plan.subtype} can't hold a file of 0 "
+                    "frames; write a WAV"
+                ) from error
+            raise self._write_failed() from error
+        if info.frames < self.frames:
+            raise self._write_failed()
+
+    def _write_failed(self) -> AudioFileError:
+        """Ask the file system for the reason that libsndfile does not pass on."""
+        reason = "the disk may be full"
+        try:
+            with self._part.open("ab") as probe:
+                probe.write(b"\0" * 65_536)
+                probe.flush()
+                os.fsync(probe.fileno())
+        except OSError as error:
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            reason = "the disk is full" if full else str(error.strerror)
+        return AudioFileError(
+            f"{shown(self.path)}: can't be written: {reason}; make room or choose another place"
+        )
+
+    def discard(self) -> None:
+        """Remove whatever was written, and the folders that were made for it."""
+        if hasattr(self, "_file"):
+            with contextlib.suppress(sf.LibsndfileError):
+                self._file.close()
+        self._part.unlink(missing_ok=True)
+        self._remove_folders()
+
+    def _remove_folders(self) -> None:
+        for folder in self._made_folders:
+            with contextlib.suppress(OSError):
+                folder.rmdir()
+
+
+def _make_folders(folder: Path) -> list[Path]:
+    """Make a folder and its parents; return those that were missing, innermost first."""
+    made = []
+    missing = folder
+    while not missing.exists():
+        made.append(missing)
+        missing = missing.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise AudioFileError(
+            f"{shown(folder)}: can't be made ({error.strerror}); choose another destination"
+        ) from error
+    return made
+
+
+def _make_part_file(place: Path) -> Path:
+    try:
+        handle, name = tempfile.mkstemp(prefix=".chowtape-", suffix=".part", dir=place.parent)
+    except OSError as error:
+        raise AudioFileError(
+            f"{shown(place.parent)}: is not writable ({error.strerror}); choose another destination"
+        ) from error
+    os.close(handle)
+    return Path(name)
+
+
+def _rename_without_clobbering(part: Path, place: Path, path: Path) -> None:
+    """Move a file to its place unless something came to be there in the meantime."""
+    try:
+        os.link(part, place)
+    except FileExistsError as error:
+        raise _exists_already(path) from error
+    except OSError:  # a file system without hard links
+        if os.path.lexists(place):
+            raise _exists_already(path) from None
+        part.replace(place)
+    else:
+        part.unlink()
+
+
+def _umask() -> int:
+    current = os.umask(0o022)
+    os.umask(current)
+    return current

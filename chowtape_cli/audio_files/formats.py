@@ -1,0 +1,147 @@
+"""What a source is, what a destination will be, and which containers hold what."""
+
+from __future__ import annotations
+
+import io
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import soundfile as sf
+
+from chowtape_cli.errors import AudioFileError
+
+EXTENSIONS = {
+    "aif": "AIFF", "aifc": "AIFF", "aiff": "AIFF", "au": "AU", "avr": "AVR", "caf": "CAF",
+    "flac": "FLAC", "htk": "HTK", "iff": "SVX", "mat": "MAT5", "mp3": "MP3", "mpc": "MPC2K",
+    "nist": "NIST", "oga": "OGG", "ogg": "OGG", "opus": "OGG", "paf": "PAF", "pvf": "PVF",
+    "rf64": "RF64", "sds": "SDS", "sf": "IRCAM", "snd": "AU", "sph": "NIST", "svx": "SVX",
+    "voc": "VOC", "w64": "W64", "wav": "WAV", "wave": "WAV", "wve": "WVE", "xi": "XI",
+}  # fmt: skip
+WAV_FAMILY = ("WAV", "WAVEX", "RF64")
+
+# subtypes whose samples are integers, and how wide they are
+INTEGER_BITS = {
+    "PCM_S8": 8, "PCM_U8": 8, "PCM_16": 16, "PCM_24": 24, "PCM_32": 32,
+    "ALAC_16": 16, "ALAC_20": 20, "ALAC_24": 24, "ALAC_32": 32,
+    "DWVW_12": 12, "DWVW_16": 16, "DWVW_24": 24, "DPCM_8": 8, "DPCM_16": 16,
+}  # fmt: skip
+# codecs that take 16-bit integers and code them in fewer bits; dither would only be coded as noise
+SIXTEEN_BIT_CODECS = frozenset({
+    "ULAW", "ALAW", "IMA_ADPCM", "MS_ADPCM", "GSM610", "VOX_ADPCM", "G721_32", "G723_24",
+    "G723_40", "NMS_ADPCM_16", "NMS_ADPCM_24", "NMS_ADPCM_32",
+})  # fmt: skip
+FLOAT_BITS = {"FLOAT": 25, "DOUBLE": 54}
+LOSSY_BITS = 24  # what a decoded lossy source is kept at where its own coding can't be
+
+
+@dataclass(frozen=True)
+class AudioInfo:
+    """What a source is.
+
+    Attributes:
+        path: where it is.
+        rate: sample rate in Hz.
+        channels: how many.
+        frames: how many its header promises, or None where it does not say.
+        format: libsndfile's name of the container (``WAV``, ``FLAC`` ...).
+        subtype: libsndfile's name of the sample format (``PCM_16`` ...).
+        tags: title, artist and the like, by libsndfile's names.
+    """
+
+    path: Path
+    rate: int
+    channels: int
+    frames: int | None
+    format: str
+    subtype: str
+    tags: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class OutputFormat:
+    """How a destination is written: container, sample format, rate (Hz) and channels."""
+
+    format: str
+    subtype: str
+    rate: int
+    channels: int
+
+
+def shown(path: Path | str) -> str:
+    """Return a path as one printable line, whatever bytes its name is made of."""
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def reason_of(error: sf.LibsndfileError) -> str:
+    """Return what libsndfile says went wrong, without its punctuation."""
+    return str(error.error_string).rstrip(". ").removeprefix("Error : ") or "unknown reason"
+
+
+def plan_output(
+    source: AudioInfo, destination: Path, subtype: str | None = None, rate: int | None = None
+) -> OutputFormat:
+    """Choose how a destination is written: container from its extension, the rest as the source.
+
+    Where the container can't hold the source's sample format, the narrowest one that loses nothing
+    takes its place, or the widest there is.
+
+    Raises:
+        AudioFileError: an unknown extension, or a subtype, rate or channel count that the
+            container can't hold.
+    """
+    extension = destination.suffix.lower().lstrip(".")
+    if extension not in EXTENSIONS:
+        known = " ".join(sorted(EXTENSIONS))
+        what = f"the extension .{extension} is not known" if extension else "has no extension"
+        raise AudioFileError(f"{shown(destination)}: {what}; choose one of: {known}")
+    container = EXTENSIONS[extension]
+    if container == "WAV" and source.format in WAV_FAMILY:
+        container = source.format
+    held = sf.available_subtypes(container)
+    if subtype is not None and subtype.upper() not in held:
+        raise AudioFileError(
+            f"{shown(destination)}: {container} can't hold {subtype}; choose one of: "
+            + " ".join(sorted(held))
+        )
+    if subtype is None and extension == "opus":
+        subtype = "OPUS"
+    chosen = subtype.upper() if subtype else _nearest_subtype(source.subtype, container)
+    plan = OutputFormat(container, chosen, rate or source.rate, source.channels)
+    if not _can_hold(plan):
+        raise AudioFileError(
+            f"{shown(destination)}: {container} {chosen} can't hold {plan.channels} "
+            f"channel{'s' * (plan.channels != 1)} at {plan.rate} Hz; choose another extension, "
+            "--rate or --subtype"
+        )
+    return plan
+
+
+def _nearest_subtype(subtype: str, container: str) -> str:
+    held = sf.available_subtypes(container)
+    if subtype in held:
+        return subtype
+    precision = INTEGER_BITS | FLOAT_BITS
+    needed = precision.get(subtype, LOSSY_BITS)
+    candidates = sorted((precision[name], name) for name in held if name in precision)
+    wide_enough = [name for bits, name in candidates if bits >= needed]
+    if wide_enough:
+        return wide_enough[0]
+    return candidates[-1][1] if candidates else str(sf.default_subtype(container))
+
+
+def _can_hold(plan: OutputFormat) -> bool:
+    """Try in memory what libsndfile makes of it; some containers only fail when read back."""
+    memory = io.BytesIO()
+    try:
+        with sf.SoundFile(
+            memory, "w", plan.rate, plan.channels, plan.subtype, format=plan.format
+        ) as trial:
+            trial.write(np.zeros((64, plan.channels)))
+        memory.seek(0)
+        with sf.SoundFile(memory) as trial:
+            return (trial.samplerate, trial.channels) == (plan.rate, plan.channels)
+    except (sf.LibsndfileError, ValueError):
+        return False

@@ -1,0 +1,144 @@
+"""Reading: a source is opened, checked, and read block by block."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import soundfile as sf
+from numpy.typing import NDArray
+
+from chowtape_cli.audio_files.formats import AudioInfo, reason_of, shown
+from chowtape_cli.errors import AudioFileError, SampleError
+
+BLOCK_FRAMES = 65_536
+
+_STREAMED_SIZES = (0xFFFFFFFF, 0xFFFFFFFF - 8, 0x7FFFFFFF)  # "length unknown" of a piped header
+_UNKNOWN_FRAMES = 1 << 62
+
+
+class Source:
+    """An audio file that is open for reading.
+
+    Raises:
+        AudioFileError: missing, a folder, empty, not audio, or cut off.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._file = _open_for_reading(path)
+        self.info = AudioInfo(
+            path=path,
+            rate=self._file.samplerate,
+            channels=self._file.channels,
+            frames=self._file.frames if self._file.frames < _UNKNOWN_FRAMES else None,
+            format=self._file.format,
+            subtype=self._file.subtype,
+            tags=self._file.copy_metadata(),
+        )
+
+    def __enter__(self) -> Source:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def blocks(self, frames: int = BLOCK_FRAMES) -> Iterator[NDArray[np.float64]]:
+        """Yield the samples in order, Shape: (up to ``frames``, channels), full scale +-1.
+
+        Raises:
+            AudioFileError: the file ends before its header said, or can't be decoded.
+            SampleError: a sample is NaN or Inf.
+        """
+        position = 0
+        while True:
+            try:
+                block = self._file.read(frames, dtype="float64", always_2d=True)
+            except sf.LibsndfileError as error:
+                raise AudioFileError(
+                    f"{shown(self.info.path)}: can't be decoded after frame {position} "
+                    f"({reason_of(error)}); get a whole copy of it"
+                ) from error
+            if len(block) == 0:
+                break
+            _check_finite(block, position, self.info.path)
+            position += len(block)
+            yield block
+        # an MP3's length may be an estimate; nothing else's is
+        slack = 2 * 1152 if self.info.format == "MP3" else 0
+        if self.info.frames is not None and position + slack < self.info.frames:
+            raise _cut_off(self.info.path, f"{self.info.frames} frames", f"{position}")
+
+
+def _open_for_reading(path: Path) -> sf.SoundFile:
+    if path.is_dir():
+        raise AudioFileError(f"{shown(path)}: is a folder; name an audio file")
+    if not path.exists():
+        raise AudioFileError(f"{shown(path)}: there is no such file; check the path")
+    try:
+        if path.stat().st_size == 0:
+            raise AudioFileError(f"{shown(path)}: is empty (0 bytes); get a whole copy of it")
+        with path.open("rb"):
+            pass
+    except OSError as error:
+        raise AudioFileError(f"{shown(path)}: can't be read ({error.strerror})") from error
+    not_audio = AudioFileError(
+        f"{shown(path)}: is not audio, or of a kind that libsndfile can't read; "
+        "convert it to WAV or FLAC first"
+    )
+    try:
+        file = sf.SoundFile(path)
+    except TypeError as error:  # soundfile wants to be told what a headerless .raw holds
+        raise not_audio from error
+    except sf.LibsndfileError as error:
+        if "malformed" in reason_of(error):
+            raise AudioFileError(
+                f"{shown(path)}: is cut off or damaged ({reason_of(error)}); get a whole copy of it"
+            ) from error
+        raise not_audio from error
+    if file.format == "RAW":  # libsndfile's guess from the extension alone
+        file.close()
+        raise not_audio
+    try:
+        _check_whole(path, file.extra_info)
+    except AudioFileError:
+        file.close()
+        raise
+    return file
+
+
+def _check_whole(path: Path, log: str) -> None:
+    """Raise where libsndfile's parse log says that the header promises more than is there."""
+    promise = re.search(r"^\s*(?:data|SSND|Data Size)\s*:\s*(\d+) \(should be (\d+)\)", log, re.M)
+    if promise:
+        promised, there = map(int, promise.groups())
+        if promised > there and promised not in _STREAMED_SIZES:
+            raise _cut_off(path, f"{promised} bytes of audio", f"{there}")
+    counts = re.search(r"Calculated frame count (\d+) .*'ds64' chunk of (\d+)", log)
+    if counts and int(counts[1]) < int(counts[2]):
+        raise _cut_off(path, f"{counts[2]} frames", counts[1])
+    riff = re.search(r"^riff : (\d+) \(should be (\d+)\)", log, re.M)  # W64
+    if riff and int(riff[1]) > int(riff[2]):
+        raise _cut_off(path, f"{riff[1]} bytes", riff[2])
+    if "without an End-Of-Stream flag" in log:
+        raise AudioFileError(f"{shown(path)}: is cut off; get a whole copy of it")
+
+
+def _cut_off(path: Path, promised: str, there: str) -> AudioFileError:
+    return AudioFileError(
+        f"{shown(path)}: is cut off: its header promises {promised}, {there} are there; "
+        "get a whole copy of it"
+    )
+
+
+def _check_finite(block: NDArray[np.float64], position: int, path: Path) -> None:
+    finite = np.isfinite(block)
+    if finite.all():
+        return
+    frame, channel = np.argwhere(~finite)[0]
+    kind = "NaN" if np.isnan(block[frame, channel]) else "Inf"
+    raise SampleError(
+        f"{shown(path)}: channel {channel + 1}, frame {position + frame} is {kind}; "
+        "repair the file or render it again"
+    )

@@ -1,0 +1,26 @@
+"""The command line: argv becomes one typed settings object, then run() -> exit code."""
+
+from __future__ import annotations
+
+import click
+
+from chowtape_cli import __version__
+from chowtape_cli.cli.bench import bench
+from chowtape_cli.cli.demo import demo
+from chowtape_cli.cli.render import render
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Start with `chowtape demo`; then `chowtape render in.wav out.wav`.",
+)
+@click.version_option(__version__, prog_name="chowtape")
+def chowtape() -> None:
+    """Print audio to tape: a physical model of tape hysteresis for files.
+
+    Each COMMAND explains itself: `chowtape COMMAND --help`.
+    """
+
+
+for command in (render, demo, bench):
+    chowtape.add_command(command)

@@ -1,0 +1,104 @@
+"""Options in sections, so that a long --help can be read, and the options that commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from chowtape_cli.settings import (
+    CHOICES,
+    OVERSAMPLING,
+    PHASES,
+    RANGES,
+    SUBTYPES,
+    RenderSettings,
+)
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class SectionedCommand(click.Command):
+    """A command whose help lists its options under headings."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write one definition list per section, in the order of the options."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                section = getattr(parameter, "section", "General")
+                sections.setdefault(section, []).append(record)
+        for title, records in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(records)
+
+
+class SectionedOption(click.Option):
+    """An option that says which section of the help it belongs to."""
+
+    def __init__(self, *args: Any, section: str = "General", **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.section = section
+
+
+def option(section: str, *names: str, **attributes: Any) -> Callable[[Function], Function]:
+    """Declare an option of a section."""
+    return click.option(*names, cls=SectionedOption, section=section, **attributes)
+
+
+def _defaults() -> RenderSettings:
+    return RenderSettings()
+
+
+def _number(section: str, name: str, metavar: str, text: str, *aliases: str) -> Any:
+    low, high, _ = RANGES[name]
+    return option(
+        section, "--" + name.replace("_", "-"), *aliases, name, type=float, metavar=metavar,
+        default=getattr(_defaults(), name), show_default=True, help=f"{text} [{low:g} to {high:g}]",
+    )  # fmt: skip
+
+
+def _choice(section: str, name: str, text: str, *aliases: str, **attributes: Any) -> Any:
+    return option(
+        section, "--" + name, *aliases, name, type=click.Choice(list(map(str, CHOICES[name]))),
+        default=str(getattr(_defaults(), name)), show_default=True, help=text, **attributes,
+    )  # fmt: skip
+
+
+_SETTINGS = (
+    _choice("Tape", "mode", "Solver of the hysteresis: Runge-Kutta or Newton-Raphson."),
+    _number("Tape", "drive", "X", "How hard the tape is driven."),
+    _number("Tape", "saturation", "X", "How early it saturates.", "--sat"),
+    _number("Tape", "bias", "X", "How reversible it is; 0 is under-biased, crackling tape."),
+    option("Tape", "--makeup/--no-makeup", default=True, show_default=True,
+           help="Give back the level that saturation and bias take."),
+    _number("Signal path", "input_gain", "DB", "Gain before the tape, in dB."),
+    _number("Signal path", "output_gain", "DB", "Gain after the tape, in dB."),
+    _number("Signal path", "mix", "PERCENT", "Share of tape in the output; 0 is the dry source."),
+    _number("Signal path", "dc_block", "HZ", "High-pass after the tape; 0 switches it off."),
+    _choice("Signal path", "oversampling", "Run the tape at this multiple of the sample rate.",
+            "--os", metavar="|".join(map(str, OVERSAMPLING))),
+    _choice("Signal path", "phase", "Phase of the oversampling filters.",
+            metavar="|".join(PHASES)),
+    option("Output", "--rate", type=int, metavar="HZ",
+           help="Convert the result to this sample rate.  [default: the source's]"),
+    option("Output", "--subtype", metavar="NAME",
+           type=click.Choice(SUBTYPES, case_sensitive=False),
+           help="Sample format, such as PCM_16, PCM_24, FLOAT.  [default: the source's]"),
+    option("Output", "--dither/--no-dither", default=True, show_default=True,
+           help="TPDF dither for integer outputs of 16 bits or fewer."),
+)  # fmt: skip
+
+
+def settings_options(function: Function) -> Function:
+    """Add every option that RenderSettings is made of."""
+    for decorator in reversed(_SETTINGS):
+        function = decorator(function)
+    return function
+
+
+def settings_from(options: dict[str, Any]) -> RenderSettings:
+    """Turn parsed options into validated settings; raises SettingsError."""
+    return RenderSettings(**{**options, "oversampling": int(options["oversampling"])})

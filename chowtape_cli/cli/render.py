@@ -1,0 +1,114 @@
+"""`chowtape render`: from the command line to one or many rendered files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from chowtape_cli.cli.options import SectionedCommand, option, settings_from, settings_options
+from chowtape_cli.errors import ChowtapeError
+from chowtape_cli.settings import RenderSettings
+
+
+@dataclass(frozen=True, kw_only=True)
+class RenderRequest:
+    """Everything `chowtape render` was asked to do."""
+
+    source: Path
+    destination: Path
+    settings: RenderSettings
+    overwrite: bool
+    dry_run: bool
+    json: bool
+    quiet: bool
+    verbose: bool
+
+
+@click.command(
+    cls=SectionedCommand,
+    short_help="Render an audio file through the tape.",
+    epilog="Example: chowtape render in.wav out.flac --drive 0.7 --oversampling 4",
+)
+@click.argument("paths", nargs=-1, metavar="SRC DST", type=click.Path(path_type=Path))
+@settings_options
+@option("Run", "--jobs", "-j", type=int, metavar="N", default=1, help="Worker processes.")
+@option("Run", "--overwrite", is_flag=True, help="Replace DST if it exists.")
+@option("Run", "--skip-existing", is_flag=True, help="Leave an existing DST as it is.")
+@option("Run", "--dry-run", is_flag=True, help="Say what would be written; write nothing.")
+@option("Run", "--json", is_flag=True, help="Print the report as JSON on stdout.")
+@option("Run", "--quiet", "-q", is_flag=True, help="Print nothing but errors.")
+@option("Run", "--verbose", "-v", is_flag=True, help="Report everything that was counted.")
+def render(
+    paths: tuple[Path, ...],
+    jobs: int,
+    overwrite: bool,
+    skip_existing: bool,
+    dry_run: bool,
+    json: bool,
+    quiet: bool,
+    verbose: bool,
+    **options: Any,
+) -> int:
+    """Render the audio file SRC through the tape into DST.
+
+    The format of DST follows from its extension; sample format and rate are the source's unless
+    told otherwise. Nothing is overwritten without --overwrite, and DST appears only when it is
+    whole.
+    """
+    settings = settings_from(options)
+    if len(paths) < 2:
+        raise click.UsageError("name a source and a destination: chowtape render in.wav out.wav")
+    if len(paths) > 2 or paths[0].is_dir():
+        raise click.UsageError("folders and several sources are not rendered yet: name one file")
+    if jobs != 1:
+        raise click.UsageError(f"--jobs {jobs} is not offered yet: give --jobs 1 or leave it out")
+    if skip_existing:
+        raise click.UsageError("--skip-existing is not offered yet: leave it out")
+    if quiet and verbose:
+        raise click.UsageError("--quiet and --verbose exclude each other")
+    request = RenderRequest(
+        source=paths[0],
+        destination=paths[1],
+        settings=settings,
+        overwrite=overwrite,
+        dry_run=dry_run,
+        json=json,
+        quiet=quiet,
+        verbose=verbose,
+    )
+    return run(request)
+
+
+def run(request: RenderRequest) -> int:
+    """Render, report, and return the exit code."""
+    from chowtape_cli import report
+    from chowtape_cli.render import failed_report, plan_file, render_file
+
+    source, destination = request.source, request.destination
+    exit_code = 0
+    with report.progress(source.name, enabled=not request.quiet) as progress:
+        try:
+            if request.dry_run:
+                outcome = plan_file(
+                    source, destination, request.settings, overwrite=request.overwrite
+                )
+            else:
+                outcome = render_file(
+                    source,
+                    destination,
+                    request.settings,
+                    overwrite=request.overwrite,
+                    progress=progress,
+                )
+        except ChowtapeError as error:
+            outcome = failed_report(source, destination, error)
+            exit_code = error.exit_code
+    if request.json:
+        report.print_json([outcome], request.settings)
+    elif not request.quiet:
+        report.print_report([outcome], verbose=request.verbose)
+    report.print_messages([outcome], quiet=request.quiet)
+    return exit_code

@@ -1,0 +1,54 @@
+"""The DC blocker: a 4th-order Butterworth high-pass as two second-order sections."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chowtape_cli.dsp.kernels import LANES
+from chowtape_cli.dsp.kernels.biquad import sections
+
+
+def butterworth_high_pass(corner: float, rate: float) -> NDArray[np.float64]:
+    """Return the sections of a 4th-order Butterworth high-pass, Shape: (2, 6).
+
+    The poles of the analogue prototype lie at angles of pi/8 and 3 pi/8 from the real axis; the
+    bilinear transform with ``w = tan(pi corner / rate)`` and ``q = 2 cos(angle)`` gives for each
+
+        H(z) = (1 - z^-1)^2 / (1 + q w + w^2 + 2 (w^2 - 1) z^-1 + (1 - q w + w^2) z^-2)
+
+    scipy.signal.butter(4, corner, "highpass", fs=rate) gives the same filter.
+
+    Args:
+        corner: in Hz, above 0 and below half the rate.
+        rate: sample rate in Hz.
+    """
+    w = math.tan(math.pi * corner / rate)
+    rows = []
+    for angle in (math.pi / 8.0, 3.0 * math.pi / 8.0):
+        q = 2.0 * math.cos(angle)
+        norm = 1.0 + q * w + w * w
+        rows.append([
+            1.0 / norm, -2.0 / norm, 1.0 / norm,
+            1.0, 2.0 * (w * w - 1.0) / norm, (1.0 - q * w + w * w) / norm,
+        ])  # fmt: skip
+    return np.array(rows)
+
+
+class DCBlocker:
+    """Takes the constant that asymmetric loops leave out of a stream of blocks."""
+
+    def __init__(self, corner: float, rate: float) -> None:
+        self._sos = butterworth_high_pass(corner, rate)
+        self._state = np.zeros((len(self._sos), 2, LANES))
+
+    def push(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Filter rows in place, Shape: (n, LANES), and return them."""
+        sections(x, self._sos, self._state)
+        return x
+
+    def finish(self) -> NDArray[np.float64]:
+        """Return no rows: this stage holds nothing back."""
+        return np.zeros((0, LANES))

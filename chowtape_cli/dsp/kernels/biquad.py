@@ -1,0 +1,31 @@
+"""A cascade of second-order sections over lanes."""
+
+from __future__ import annotations
+
+import numba as nb
+import numpy as np
+from numpy.typing import NDArray
+
+from chowtape_cli.dsp.kernels import LANES
+from chowtape_cli.dsp.kernels.options import KERNEL
+
+
+@nb.njit(**KERNEL)
+def sections(x: NDArray[np.float64], sos: NDArray[np.float64], state: NDArray[np.float64]) -> None:
+    """Filter ``x`` in place, in transposed direct form II, as scipy.signal.sosfilt does.
+
+    Args:
+        x: Shape: (time, LANES).
+        sos: Shape: (sections, 6), rows ``b0 b1 b2 1 a1 a2``.
+        state: Shape: (sections, 2, LANES), carried from call to call.
+    """
+    for section in range(sos.shape[0]):
+        b0, b1, b2 = sos[section, 0], sos[section, 1], sos[section, 2]
+        a1, a2 = sos[section, 4], sos[section, 5]
+        for n in range(x.shape[0]):
+            for lane in range(LANES):
+                value = x[n, lane]
+                result = b0 * value + state[section, 0, lane]
+                state[section, 0, lane] = b1 * value - a1 * result + state[section, 1, lane]
+                state[section, 1, lane] = b2 * value - a2 * result
+                x[n, lane] = result

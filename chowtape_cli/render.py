@@ -1,0 +1,305 @@
+"""One recording: read -> signal path -> write, block by block, in bounded memory."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from chowtape_cli.audio_files import (
+    AudioInfo,
+    Destination,
+    OutputFormat,
+    Source,
+    check_destination,
+    plan_output,
+    shown,
+)
+from chowtape_cli.dsp.chain import Chain
+from chowtape_cli.dsp.chain import Path as SignalPath
+from chowtape_cli.dsp.resampling import RateConverter
+from chowtape_cli.errors import ChowtapeError, SampleError, SettingsError
+from chowtape_cli.settings import RenderSettings, decibels_to_gain
+
+Progress = Callable[[int, "int | None", int], None]  # frames done, frames in all, sample rate
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileReport:
+    """What became of one file.
+
+    Attributes:
+        source, output: paths as they were given.
+        status: ``rendered``, ``planned`` (a dry run) or ``failed``.
+        error: what went wrong, for ``failed``.
+        rate: sample rate of the output in Hz.
+        channels, frames: of the output.
+        format, subtype: of the output, by libsndfile's names.
+        seconds: duration of the audio.
+        wall_seconds: how long the render took.
+        realtime: ``seconds / wall_seconds``.
+        peak_in_dbfs, peak_out_dbfs: largest sample, None for silence.
+        clipped_samples: output samples that full scale clipped.
+        guard_clips: input samples that the guard before the tape clipped.
+        resets: how often a solver ran away and was set back to zero.
+        seam_repairs: seams between segments that had to be mended.
+        warnings: what the user should know, a line each.
+    """
+
+    source: str
+    output: str
+    status: str
+    error: str | None = None
+    rate: int | None = None
+    channels: int | None = None
+    frames: int | None = None
+    format: str | None = None
+    subtype: str | None = None
+    seconds: float | None = None
+    wall_seconds: float | None = None
+    realtime: float | None = None
+    peak_in_dbfs: float | None = None
+    peak_out_dbfs: float | None = None
+    clipped_samples: int = 0
+    guard_clips: int = 0
+    resets: int = 0
+    seam_repairs: int = 0
+    warnings: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, object]:
+        """Return every figure by its name, ready for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArrayRender:
+    """A rendered array and what was counted on the way.
+
+    Attributes:
+        samples: in the shape that was given, but for the frames of another ``rate``.
+        rate: sample rate of ``samples`` in Hz.
+        guard_clips: input samples that the guard before the tape clipped.
+        resets: how often a solver ran away and was set back to zero.
+    """
+
+    samples: NDArray[np.float64]
+    rate: int
+    guard_clips: int
+    resets: int
+
+
+class _Renderer:
+    """The whole path of one recording, sample-rate conversion included, as a stream of blocks."""
+
+    def __init__(self, settings: RenderSettings, rate: int, channels: int) -> None:
+        if settings.dc_block >= rate / 2:
+            raise SettingsError(
+                f"--dc-block {settings.dc_block:g} Hz must be below half the sample rate of "
+                f"{rate} Hz; give a lower one, or 0 for none"
+            )
+        self.chain = Chain(_signal_path(settings), rate, channels)
+        self._converter = None
+        if settings.rate not in (None, rate):
+            self._converter = RateConverter(rate, settings.rate or rate, channels)
+
+    def push(self, block: NDArray[np.float64]) -> NDArray[np.float64]:
+        ready = self.chain.push(block)
+        return self._converter.push(ready) if self._converter else ready
+
+    def finish(self) -> NDArray[np.float64]:
+        ready = self.chain.finish()
+        if self._converter is None:
+            return ready
+        return np.concatenate((self._converter.push(ready), self._converter.finish()))
+
+
+def _signal_path(settings: RenderSettings) -> SignalPath:
+    return SignalPath(
+        mode=settings.mode,
+        drive=settings.drive,
+        saturation=settings.saturation,
+        bias=settings.bias,
+        oversampling=settings.oversampling,
+        phase=settings.phase,
+        input_gain=decibels_to_gain(settings.input_gain),
+        output_gain=decibels_to_gain(settings.output_gain),
+        wet=settings.mix / 100.0,
+        makeup=settings.makeup,
+        dc_block=settings.dc_block,
+    )
+
+
+def render_array(
+    samples: ArrayLike, rate: int, settings: RenderSettings | None = None
+) -> ArrayRender:
+    """Render samples through the tape.
+
+    Args:
+        samples: Shape: (frames,) or (frames, channels), full scale +-1.
+        rate: their sample rate in Hz.
+        settings: what to do; the defaults where None. ``subtype`` and ``dither`` do not apply.
+
+    Raises:
+        SampleError: NaN, Inf, or another shape.
+        SettingsError: the DC blocker's corner is not below half the rate.
+    """
+    settings = settings or RenderSettings()
+    given = np.asarray(samples, dtype=np.float64)
+    if given.ndim not in (1, 2):
+        raise SampleError(f"samples have {given.ndim} dimensions; give (frames, channels)")
+    x = given.reshape(len(given), -1)
+    if not np.isfinite(x).all():
+        frame, channel = np.argwhere(~np.isfinite(x))[0]
+        raise SampleError(f"channel {channel + 1}, frame {frame} is NaN or Inf")
+    renderer = _Renderer(settings, rate, x.shape[1])
+    y = np.concatenate((renderer.push(x), renderer.finish()))
+    return ArrayRender(
+        samples=y if given.ndim == 2 else y[:, 0],
+        rate=settings.rate or rate,
+        guard_clips=renderer.chain.guard_clips,
+        resets=renderer.chain.resets,
+    )
+
+
+def plan_file(
+    source: Path | str,
+    destination: Path | str,
+    settings: RenderSettings | None = None,
+    *,
+    overwrite: bool = False,
+) -> FileReport:
+    """Check everything that `render_file` would and report what it would write; write nothing.
+
+    Raises:
+        AudioFileError: the source can't be read, or the destination can't be written so.
+    """
+    settings = settings or RenderSettings()
+    source, destination = Path(source), Path(destination)
+    with Source(source) as opened:
+        check_destination(destination, source, overwrite=overwrite)
+        plan = plan_output(opened.info, destination, settings.subtype, settings.rate)
+        return replace(_planned(opened.info, destination, plan), status="planned")
+
+
+def render_file(
+    source: Path | str,
+    destination: Path | str,
+    settings: RenderSettings | None = None,
+    *,
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> FileReport:
+    """Render an audio file through the tape into another one.
+
+    Args:
+        source: any file that libsndfile reads.
+        destination: what to write; the extension chooses the container.
+        settings: what to do; the defaults where None.
+        overwrite: whether an existing destination is replaced.
+        progress: called after every block with the frames done, the frames in all (None where the
+            header does not say) and the sample rate in Hz.
+
+    Raises:
+        AudioFileError: the source can't be read or the destination can't be written.
+        SampleError: a sample is NaN or Inf.
+        SettingsError: the DC blocker's corner is not below half the rate.
+    """
+    settings = settings or RenderSettings()
+    source, destination = Path(source), Path(destination)
+    began = time.perf_counter()
+    with Source(source) as opened:
+        info = opened.info
+        check_destination(destination, source, overwrite=overwrite)
+        plan = plan_output(info, destination, settings.subtype, settings.rate)
+        renderer = _Renderer(settings, info.rate, info.channels)
+        peak_in = peak_out = 0.0
+        done = 0
+        with Destination(
+            destination, plan, tags=info.tags, dither=settings.dither, overwrite=overwrite
+        ) as output:
+            for block in opened.blocks():
+                peak_in = max(peak_in, _peak(block))
+                ready = renderer.push(block)
+                peak_out = max(peak_out, _peak(ready))
+                output.write(ready)
+                done += len(block)
+                if progress is not None:
+                    progress(done, info.frames, info.rate)
+            ready = renderer.finish()
+            peak_out = max(peak_out, _peak(ready))
+            output.write(ready)
+    wall = time.perf_counter() - began
+    seconds = done / info.rate
+    return replace(
+        _planned(info, destination, plan),
+        frames=output.frames,
+        seconds=seconds,
+        wall_seconds=wall,
+        realtime=seconds / wall,
+        peak_in_dbfs=_dbfs(peak_in),
+        peak_out_dbfs=_dbfs(peak_out),
+        clipped_samples=output.clipped,
+        guard_clips=renderer.chain.guard_clips,
+        resets=renderer.chain.resets,
+        warnings=_warnings(destination, output, peak_out, renderer.chain.resets, settings),
+    )
+
+
+def failed_report(source: Path | str, destination: Path | str, error: ChowtapeError) -> FileReport:
+    """Return the report of a file that could not be rendered."""
+    return FileReport(
+        source=str(source), output=str(destination), status="failed", error=str(error)
+    )
+
+
+def _planned(info: AudioInfo, destination: Path, plan: OutputFormat) -> FileReport:
+    frames = info.frames
+    return FileReport(
+        source=str(info.path),
+        output=str(destination),
+        status="rendered",
+        rate=plan.rate,
+        channels=plan.channels,
+        frames=None if frames is None else -(-frames * plan.rate // info.rate),
+        format=plan.format,
+        subtype=plan.subtype,
+        seconds=None if frames is None else frames / info.rate,
+    )
+
+
+def _peak(samples: NDArray[np.float64]) -> float:
+    return float(max(samples.max(), -samples.min())) if samples.size else 0.0
+
+
+def _dbfs(peak: float) -> float | None:
+    return 20.0 * math.log10(peak) if peak > 0.0 else None
+
+
+def _warnings(
+    destination: Path, output: Destination, peak: float, resets: int, settings: RenderSettings
+) -> list[str]:
+    lines = []
+    if output.clipped:
+        level = 20.0 * math.log10(peak)
+        advice = f"{math.floor((settings.output_gain - level) * 10.0 - 1e-9) / 10.0:.1f} avoids it"
+        if settings.mix < 100.0:  # the gain acts on the wet part alone
+            advice = "lower avoids it, unless the dry source clips by itself"
+        lines.append(
+            f"{shown(destination)}: {output.clipped} samples clipped at a peak of "
+            f"{level:+.2f} dBFS; --output-gain {advice}"
+        )
+    if resets:
+        lines.append(
+            f"{shown(destination)}: the solver ran away and was reset {resets} times; "
+            "lower --input-gain, --drive or --bias, or take --mode nr8"
+        )
+    if output.lost_tags:
+        lines.append(
+            f"{shown(destination)}: its format can't hold these tags: {', '.join(output.lost_tags)}"
+        )
+    return lines

@@ -1,0 +1,154 @@
+"""What the user sees: progress while it runs, a report or JSON when it is done."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from chowtape_cli import __version__
+from chowtape_cli.audio_files import shown
+from chowtape_cli.bench import Figure
+from chowtape_cli.render import FileReport
+from chowtape_cli.settings import RenderSettings
+
+ProgressCall = Callable[[int, "int | None", int], None]
+
+
+@contextlib.contextmanager
+def progress(name: str, *, enabled: bool = True) -> Iterator[ProgressCall | None]:
+    """Show a bar on stderr while the context is open, if stderr is a terminal.
+
+    Yields:
+        What to call with frames done, frames in all (or None) and the sample rate; None where
+        nothing is to be shown.
+    """
+    if not (enabled and sys.stderr.isatty()):
+        yield None
+        return
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[speed]}"),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    with bar:
+        task = bar.add_task("loading the kernels", total=None, speed="")
+
+        def update(done: int, total: int | None, rate: int) -> None:
+            elapsed = bar.tasks[0].elapsed or 0.0
+            speed = f"{done / rate / elapsed:.0f}x real time" if elapsed > 0 else ""
+            bar.update(task, description=shown(name), completed=done, total=total, speed=speed)
+
+        yield update
+
+
+def print_report(files: Sequence[FileReport], *, verbose: bool = False) -> None:
+    """Print a short table about each file on stdout."""
+    console = Console(highlight=False, soft_wrap=True)
+    for file in files:
+        if file.status == "failed":
+            continue
+        console.print(f"[bold]{_plain(file.source)}[/] -> [bold]{_plain(file.output)}[/]")
+        table = Table.grid(padding=(0, 2))
+        for label, text in _lines(file, verbose=verbose):
+            table.add_row(f"  {label}", text)
+        console.print(table)
+
+
+def _plain(path: str) -> str:
+    return shown(path).replace("[", r"\[")
+
+
+def _lines(file: FileReport, *, verbose: bool) -> Iterator[tuple[str, str]]:
+    length = f"{file.seconds:.2f} s" if file.seconds is not None else "length unknown"
+    plural = "s" if file.channels != 1 else ""
+    what = f"{file.rate} Hz, {file.channels} channel{plural}, {file.format} {file.subtype}"
+    if file.status == "planned":
+        yield "would write", f"{length}, {what}"
+        return
+    yield "audio", f"{length}, {what}"
+    yield "time", f"{file.wall_seconds:.2f} s, {file.realtime:.1f} times real time"
+    yield "peak", f"in {_level(file.peak_in_dbfs)}, out {_level(file.peak_out_dbfs)}"
+    yield "clipped", f"{file.clipped_samples} samples"
+    yield "resets", str(file.resets)
+    if verbose:
+        yield "guard", f"{file.guard_clips} input samples clipped before the tape"
+        yield "seams", f"{file.seam_repairs} repaired"
+        yield "frames", str(file.frames)
+
+
+def _level(dbfs: float | None) -> str:
+    return "silence" if dbfs is None else f"{dbfs:+.2f} dBFS"
+
+
+def print_json(files: Sequence[FileReport], settings: RenderSettings) -> None:
+    """Print the whole report as one JSON object on stdout."""
+    wall = sum(file.wall_seconds or 0.0 for file in files)
+    seconds = sum(file.seconds or 0.0 for file in files)
+    whole = {
+        "version": __version__,
+        "settings": settings.as_dict(),
+        "files": [file.as_dict() for file in files],
+        "wall_seconds": wall,
+        "realtime": seconds / wall if wall > 0 else None,
+    }
+    print(json.dumps(whole, indent=2, allow_nan=False))
+
+
+def print_messages(files: Sequence[FileReport], *, quiet: bool = False) -> None:
+    """Print errors, and unless quiet warnings, on stderr: a line each."""
+    for file in files:
+        if file.error is not None:
+            print(f"chowtape: {file.error}", file=sys.stderr)
+        for warning in () if quiet else file.warnings:
+            print(f"chowtape: warning: {warning}", file=sys.stderr)
+
+
+@contextlib.contextmanager
+def status(text: str) -> Iterator[Callable[[str], None]]:
+    """Show what is being done on stderr, if it is a terminal; yields what changes the text."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    with Console(stderr=True).status(text) as spinner:
+        yield spinner.update
+
+
+def print_bench(figures: Sequence[Figure]) -> None:
+    """Print the benchmark as a table on stdout."""
+    table = Table(title="Bare hysteresis, one core")
+    table.add_column("solver")
+    for heading in ("seconds", "x real time", "million samples/s", "x nr8", "x textbook"):
+        table.add_column(heading, justify="right")
+    for row in figures:
+        table.add_row(
+            row.name,
+            f"{row.wall_seconds:.3f}",
+            f"{row.realtime:.1f}",
+            f"{row.megasamples:.2f}",
+            f"{row.ratio_to_nr8:.2f}",
+            f"{row.ratio_to_textbook:.2f}",
+        )
+    Console().print(table)
+
+
+def print_bench_json(figures: Sequence[Figure]) -> None:
+    """Print the benchmark as JSON on stdout."""
+    rows = [asdict(figure) for figure in figures]
+    print(json.dumps({"version": __version__, "solvers": rows}, indent=2, allow_nan=False))
