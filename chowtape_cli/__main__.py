@@ -45,6 +45,13 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:  # the reader of our output has gone, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
+    except OSError as error:  # the machine's doing, and nothing that a module expected
+        return _complain(f"{error.strerror}: {error.filename}; check the path and its rights", 1)
+    except Exception as error:
+        if os.environ.get("CHOWTAPE_DEBUG"):
+            raise
+        what = " ".join(f"{type(error).__name__}: {error}".split())
+        return _complain(f"a bug: {what}; set CHOWTAPE_DEBUG=1 to see where, and report it", 1)
     return outcome if isinstance(outcome, int) else 0
 
 

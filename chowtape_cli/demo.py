@@ -12,7 +12,7 @@ from chowtape_cli.settings import RenderSettings
 
 RATE = 44_100
 SECONDS = 10.0
-SETTINGS = RenderSettings(drive=0.7, saturation=0.6)
+SETTINGS = RenderSettings(drive=0.7, saturation=0.6, output_gain=-4.0)
 
 
 def make_demo(
@@ -33,7 +33,7 @@ def make_demo(
     for name in pieces:
         for kind in ("dry", "tape"):
             path = folder / kind / f"{name}.wav"
-            check_destination(path, path, overwrite=overwrite)
+            check_destination(path, overwrite=overwrite)
     reports = []
     for name, samples in pieces.items():
         step(name)

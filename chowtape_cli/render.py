@@ -152,10 +152,13 @@ def render_array(
     given = np.asarray(samples, dtype=np.float64)
     if given.ndim not in (1, 2):
         raise SampleError(f"samples have {given.ndim} dimensions; give (frames, channels)")
-    x = given.reshape(len(given), -1)
+    x = given[:, None] if given.ndim == 1 else given
+    if x.shape[1] == 0:
+        raise SampleError("samples have no channels; give (frames, channels)")
     if not np.isfinite(x).all():
         frame, channel = np.argwhere(~np.isfinite(x))[0]
-        raise SampleError(f"channel {channel + 1}, frame {frame} is NaN or Inf")
+        kind = "NaN" if np.isnan(x[frame, channel]) else "Inf"
+        raise SampleError(f"channel {channel + 1}, frame {frame} is {kind}; give finite samples")
     renderer = _Renderer(settings, rate, x.shape[1])
     y = np.concatenate((renderer.push(x), renderer.finish()))
     return ArrayRender(

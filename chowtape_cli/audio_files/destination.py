@@ -29,14 +29,22 @@ _WRITE_FRAMES = 65_536  # libsndfile's Vorbis encoder overflows its stack on ver
 _SFC_SET_ADD_PEAK_CHUNK = 0x1050
 
 
-def check_destination(destination: Path, source: Path, *, overwrite: bool) -> None:
+def check_destination(
+    destination: Path, source: Path | None = None, *, overwrite: bool = False
+) -> None:
     """Raise AudioFileError where a destination may not or can't be written."""
+    try:
+        _check_destination(destination, source, overwrite)
+    except OSError as error:
+        message = f"{shown(destination)}: {error.strerror}; choose another destination"
+        raise AudioFileError(message) from error
+
+
+def _check_destination(destination: Path, source: Path | None, overwrite: bool) -> None:
     if destination.is_dir():
-        raise AudioFileError(
-            f"{shown(destination)}: is a folder; name a file, such as "
-            f"{shown(destination / source.name)}"
-        )
-    if destination.exists() and source.exists() and destination.samefile(source):
+        example = shown(destination / source.name) if source else "out.wav"
+        raise AudioFileError(f"{shown(destination)}: is a folder; name a file, such as {example}")
+    if source is not None and destination.exists() and destination.samefile(source):
         raise AudioFileError(f"{shown(destination)}: is the source itself; choose another name")
     if os.path.lexists(destination):
         if destination.exists() and not destination.is_file():
@@ -110,7 +118,12 @@ class Destination:
         plan = self._plan
         try:
             file = sf.SoundFile(
-                self._part, "w", plan.rate, plan.channels, plan.subtype, format=plan.format
+                os.fsencode(self._part),
+                "w",
+                plan.rate,
+                plan.channels,
+                plan.subtype,
+                format=plan.format,
             )
         except sf.LibsndfileError as error:
             raise AudioFileError(f"{shown(self.path)}: {reason_of(error)}") from error
@@ -183,7 +196,7 @@ class Destination:
         """Read the header back: a disk that filled up at the last moment shows only here."""
         plan = self._plan
         try:
-            info = sf.info(str(self._part))
+            info = sf.info(os.fsencode(self._part))
         except sf.LibsndfileError as error:
             if self.frames == 0:
                 raise AudioFileError(

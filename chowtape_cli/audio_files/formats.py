@@ -101,35 +101,40 @@ def plan_output(
     if container == "WAV" and source.format in WAV_FAMILY:
         container = source.format
     held = sf.available_subtypes(container)
-    if subtype is not None and subtype.upper() not in held:
+    if subtype is not None and subtype not in held:
         raise AudioFileError(
             f"{shown(destination)}: {container} can't hold {subtype}; choose one of: "
             + " ".join(sorted(held))
         )
     if subtype is None and extension == "opus":
         subtype = "OPUS"
-    chosen = subtype.upper() if subtype else _nearest_subtype(source.subtype, container)
-    plan = OutputFormat(container, chosen, rate or source.rate, source.channels)
-    if not _can_hold(plan):
-        raise AudioFileError(
-            f"{shown(destination)}: {container} {chosen} can't hold {plan.channels} "
-            f"channel{'s' * (plan.channels != 1)} at {plan.rate} Hz; choose another extension, "
-            "--rate or --subtype"
-        )
-    return plan
+    rate = rate or source.rate
+    wanted = [subtype] if subtype else _nearest_subtypes(source.subtype, container)
+    for name in wanted:
+        plan = OutputFormat(container, name, rate, source.channels)
+        if _can_hold(plan):
+            return plan
+    raise AudioFileError(
+        f"{shown(destination)}: {container} {wanted[0]} can't hold {source.channels} "
+        f"channel{'s' * (source.channels != 1)} at {rate} Hz; choose another extension, "
+        "--rate or --subtype"
+    )
 
 
-def _nearest_subtype(subtype: str, container: str) -> str:
+def _nearest_subtypes(subtype: str, container: str) -> list[str]:
+    """Return what a container could hold a subtype as, best first.
+
+    That is the subtype itself, then what loses nothing (the narrowest first), then the widest of
+    what loses something, then what libsndfile takes by default.
+    """
     held = sf.available_subtypes(container)
-    if subtype in held:
-        return subtype
     precision = INTEGER_BITS | FLOAT_BITS
     needed = precision.get(subtype, LOSSY_BITS)
-    candidates = sorted((precision[name], name) for name in held if name in precision)
-    wide_enough = [name for bits, name in candidates if bits >= needed]
-    if wide_enough:
-        return wide_enough[0]
-    return candidates[-1][1] if candidates else str(sf.default_subtype(container))
+    ranked = sorted((precision[name], name) for name in held if name in precision)
+    enough = [name for bits, name in ranked if bits >= needed]
+    too_few = [name for bits, name in reversed(ranked) if bits < needed]
+    itself = [subtype] if subtype in held else []
+    return [*itself, *enough, *too_few, str(sf.default_subtype(container))]
 
 
 def _can_hold(plan: OutputFormat) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,23 +73,24 @@ class Source:
 
 
 def _open_for_reading(path: Path) -> sf.SoundFile:
-    if path.is_dir():
-        raise AudioFileError(f"{shown(path)}: is a folder; name an audio file")
-    if not path.exists():
-        raise AudioFileError(f"{shown(path)}: there is no such file; check the path")
     try:
-        if path.stat().st_size == 0:
-            raise AudioFileError(f"{shown(path)}: is empty (0 bytes); get a whole copy of it")
-        with path.open("rb"):
-            pass
+        with path.open("rb") as file:
+            if not file.read(1):
+                raise AudioFileError(f"{shown(path)}: is empty (0 bytes); get a whole copy of it")
+    except FileNotFoundError as error:
+        message = f"{shown(path)}: there is no such file; check the path"
+        raise AudioFileError(message) from error
+    except IsADirectoryError as error:
+        raise AudioFileError(f"{shown(path)}: is a folder; name an audio file") from error
     except OSError as error:
-        raise AudioFileError(f"{shown(path)}: can't be read ({error.strerror})") from error
+        message = f"{shown(path)}: can't be read ({error.strerror}); check the path and its rights"
+        raise AudioFileError(message) from error
     not_audio = AudioFileError(
         f"{shown(path)}: is not audio, or of a kind that libsndfile can't read; "
         "convert it to WAV or FLAC first"
     )
     try:
-        file = sf.SoundFile(path)
+        opened = sf.SoundFile(os.fsencode(path))
     except TypeError as error:  # soundfile wants to be told what a headerless .raw holds
         raise not_audio from error
     except sf.LibsndfileError as error:
@@ -97,15 +99,15 @@ def _open_for_reading(path: Path) -> sf.SoundFile:
                 f"{shown(path)}: is cut off or damaged ({reason_of(error)}); get a whole copy of it"
             ) from error
         raise not_audio from error
-    if file.format == "RAW":  # libsndfile's guess from the extension alone
-        file.close()
+    if opened.format == "RAW":  # libsndfile's guess from the extension alone
+        opened.close()
         raise not_audio
     try:
-        _check_whole(path, file.extra_info)
+        _check_whole(path, opened.extra_info)
     except AudioFileError:
-        file.close()
+        opened.close()
         raise
-    return file
+    return opened
 
 
 def _check_whole(path: Path, log: str) -> None:
@@ -121,7 +123,7 @@ def _check_whole(path: Path, log: str) -> None:
     riff = re.search(r"^riff : (\d+) \(should be (\d+)\)", log, re.M)  # W64
     if riff and int(riff[1]) > int(riff[2]):
         raise _cut_off(path, f"{riff[1]} bytes", riff[2])
-    if "without an End-Of-Stream flag" in log:
+    if re.search(r"without an End-Of-Stream|lacks an end-of-stream|Junk after the last page", log):
         raise AudioFileError(f"{shown(path)}: is cut off; get a whole copy of it")
 
 

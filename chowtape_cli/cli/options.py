@@ -12,7 +12,6 @@ from chowtape_cli.settings import (
     OVERSAMPLING,
     PHASES,
     RANGES,
-    SUBTYPES,
     RenderSettings,
 )
 
@@ -22,13 +21,15 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 class SectionedCommand(click.Command):
     """A command whose help lists its options under headings."""
 
+    last_section = "Run"
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write one definition list per section, in the order of the options."""
         sections: dict[str, list[tuple[str, str]]] = {}
-        for parameter in self.get_params(ctx):
+        for parameter in self.params + self.get_params(ctx)[len(self.params) :]:
             record = parameter.get_help_record(ctx)
-            if record is not None:
-                section = getattr(parameter, "section", "General")
+            if record is not None and isinstance(parameter, click.Option):
+                section = getattr(parameter, "section", self.last_section)
                 sections.setdefault(section, []).append(record)
         for title, records in sections.items():
             with formatter.section(title):
@@ -56,7 +57,8 @@ def _number(section: str, name: str, metavar: str, text: str, *aliases: str) -> 
     low, high, _ = RANGES[name]
     return option(
         section, "--" + name.replace("_", "-"), *aliases, name, type=float, metavar=metavar,
-        default=getattr(_defaults(), name), show_default=True, help=f"{text} [{low:g} to {high:g}]",
+        default=getattr(_defaults(), name),
+        help=f"{text}  [{low:g} to {high:g}; default: {getattr(_defaults(), name):g}]",
     )  # fmt: skip
 
 
@@ -85,7 +87,6 @@ _SETTINGS = (
     option("Output", "--rate", type=int, metavar="HZ",
            help="Convert the result to this sample rate.  [default: the source's]"),
     option("Output", "--subtype", metavar="NAME",
-           type=click.Choice(SUBTYPES, case_sensitive=False),
            help="Sample format, such as PCM_16, PCM_24, FLOAT.  [default: the source's]"),
     option("Output", "--dither/--no-dither", default=True, show_default=True,
            help="TPDF dither for integer outputs of 16 bits or fewer."),
@@ -101,4 +102,11 @@ def settings_options(function: Function) -> Function:
 
 def settings_from(options: dict[str, Any]) -> RenderSettings:
     """Turn parsed options into validated settings; raises SettingsError."""
-    return RenderSettings(**{**options, "oversampling": int(options["oversampling"])})
+    subtype = options["subtype"]
+    return RenderSettings(
+        **{
+            **options,
+            "oversampling": int(options["oversampling"]),
+            "subtype": subtype.upper() if subtype else None,
+        }
+    )

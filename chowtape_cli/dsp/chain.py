@@ -9,13 +9,13 @@ one block of everything gives. What comes out of the whole path is aligned with 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from chowtape_cli.dsp.buffers import RowBuffer
 from chowtape_cli.dsp.filters import DCBlocker
 from chowtape_cli.dsp.hysteresis import GUARD, Hysteresis
 from chowtape_cli.dsp.jiles_atherton import coefficients, makeup_gain
@@ -24,12 +24,15 @@ from chowtape_cli.dsp.oversampling import Decimator, Interpolator, stages
 
 Samples = NDArray[np.float64]
 
+# Rows that the hysteresis sees at once: every buffer of the path stays in the second-level cache.
+CACHE_ROWS = 1024
+
 
 class Stage(Protocol):
     """Something that turns a stream of rows into another one."""
 
     def push(self, x: Samples) -> Samples:
-        """Take rows, Shape: (n, LANES); return those that are ready."""
+        """Take rows, Shape: (n, LANES); return those that are ready, until the next call."""
 
     def finish(self) -> Samples:
         """Return the rows that are still held back."""
@@ -89,6 +92,11 @@ class Chain:
 
     def push(self, x: Samples) -> Samples:
         """Take samples, Shape: (frames, channels); return those that are ready."""
+        frames = max(1, CACHE_ROWS // self._path.oversampling)
+        ready = [self._push(x[start : start + frames]) for start in range(0, len(x), frames)]
+        return np.concatenate([x[:0], *ready])
+
+    def _push(self, x: Samples) -> Samples:
         self._dry = np.concatenate((self._dry, x))
         driven = x * self._path.input_gain
         limit = GUARD[self._path.mode]
@@ -115,6 +123,7 @@ class _LaneGroup:
     def __init__(self, path: Path, rate: int, channels: range) -> None:
         self._columns = slice(channels.start, channels.stop)
         self._channels = len(channels)
+        self._rows = RowBuffer()
         tape = coefficients(path.drive, path.saturation, path.bias)
         self.hysteresis = Hysteresis(path.mode, tape)
         up, down = stages(path.oversampling, path.phase)
@@ -127,18 +136,14 @@ class _LaneGroup:
             self._stages.append(DCBlocker(path.dc_block, rate))
 
     def push(self, x: Samples) -> Samples:
-        rows = np.zeros((len(x), LANES))
+        rows = self._rows.blank(len(x))
         rows[:, : self._channels] = x[:, self._columns]
-        return _through(self._stages, rows)[:, : self._channels]
+        for stage in self._stages:
+            rows = stage.push(rows)
+        return rows[:, : self._channels]
 
     def finish(self) -> Samples:
         rows = np.zeros((0, LANES))
         for stage in self._stages:
-            rows = np.concatenate((stage.push(rows), stage.finish()))
+            rows = np.concatenate((stage.push(rows).copy(), stage.finish()))
         return rows[:, : self._channels]
-
-
-def _through(cascade: Sequence[Stage], rows: Samples) -> Samples:
-    for stage in cascade:
-        rows = stage.push(rows)
-    return rows

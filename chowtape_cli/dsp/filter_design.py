@@ -18,24 +18,32 @@ from typing import TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-ATTENUATION_DB = 120.0
-# taps of stage 1, 2, and 3 to 6; 4m + 3 of them put a zero at neither end of a half-band filter
-STAGE_TAPS = (171, 35, 23)
-MINIMUM_PHASE_FFT = 1 << 17
+PASSBAND = 20.0 / 44.1  # of the source's sample rate
+# taps of stage 1, of stage 2, and of the later ones: the fewest 8m - 1 that stay 110 dB down
+STAGE_TAPS = (159, 31, 15)
+MINIMUM_PHASE_FFT = 1 << 18
 
 
-def half_band(taps: int) -> NDArray[np.float64]:
-    """Return a linear-phase half-band low-pass (Kaiser window), Shape: (taps,), unity at DC."""
+def half_band(stage: int) -> NDArray[np.float64]:
+    """Return the equiripple half-band low-pass of a stage, Shape: (taps,), unity at DC.
+
+    Every other tap of a half-band filter of 4m - 1 taps is zero, but for the middle one, a half.
+    What is left is a filter of 2m taps that passes all of a band twice as wide, and that is what
+    the Parks-McClellan exchange designs (Vaidyanathan and Nguyen, "A trick for the design of FIR
+    half-band filters", IEEE Trans. Circuits Syst. 34, 1987).
+
+    Args:
+        stage: 1 for the one next to the source's rate.
+    """
     from scipy import signal
 
-    window = ("kaiser", signal.kaiser_beta(ATTENUATION_DB))
-    response: NDArray[np.float64] = signal.firwin(taps, 0.5, window=window)
-    centre = taps // 2
-    response[centre + 2 :: 2] = response[centre - 2 :: -2] = 0.0  # zero but for rounding
-    response[centre] = 0.5
-    odd = response.copy()
-    odd[centre] = 0.0
-    return np.where(np.arange(taps) == centre, 0.5, response * 0.5 / odd.sum())
+    taps = STAGE_TAPS[min(stage, len(STAGE_TAPS)) - 1]
+    edge = (PASSBAND if stage == 1 else 1.0 - PASSBAND) / 2.0**stage
+    odd = signal.remez((taps + 1) // 2, [0.0, 2.0 * edge], [1.0], fs=1.0, grid_density=64)
+    response = np.zeros(taps)
+    response[::2] = odd * (0.5 / odd.sum())
+    response[taps // 2] = 0.5
+    return response
 
 
 def minimum_phase(linear: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -45,24 +53,27 @@ def minimum_phase(linear: NDArray[np.float64]) -> NDArray[np.float64]:
     response: NDArray[np.float64] = signal.minimum_phase(
         linear, method="homomorphic", n_fft=MINIMUM_PHASE_FFT, half=False
     )
-    return response / response.sum()
+    normalised: NDArray[np.float64] = response / response.sum()
+    return normalised
 
 
 def write_module(file: TextIO) -> None:
     """Write the taps as a Python module, so that a render need not import scipy."""
-    file.write('"""Taps of the oversampling filters.\n\nMade by')
-    file.write(' `python -m chowtape_cli.dsp.filter_design`; do not edit.\n"""\n\n')
+    file.write(
+        '"""Taps of the oversampling filters, of stage 1, of stage 2, and of the later ones.\n'
+    )
+    file.write('\nMade by `python -m chowtape_cli.dsp.filter_design`; do not edit.\n"""\n')
     for phase in ("linear", "minimum"):
-        file.write(f"{phase.upper()} = {{\n")
-        for taps in STAGE_TAPS:
-            response = half_band(taps)
+        file.write(f"\n{phase.upper()} = (\n")
+        for stage in range(1, len(STAGE_TAPS) + 1):
+            response = half_band(stage)
             if phase == "minimum":
                 response = minimum_phase(response)
-            file.write(f"    {taps}: (\n")
+            file.write("    (\n")
             for tap in response:
                 file.write(f"        {float(tap)!r},\n")
             file.write("    ),\n")
-        file.write("}\n")
+        file.write(")\n")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from chowtape_cli.dsp.buffers import RowBuffer
 from chowtape_cli.dsp.jiles_atherton import Coefficients
 from chowtape_cli.dsp.kernels import LANES
 from chowtape_cli.dsp.kernels.newton import newton
@@ -28,6 +29,7 @@ class Hysteresis:
         self._tape = tape
         self._state = np.zeros((3, LANES))
         self._resets = np.zeros(LANES)
+        self._out = RowBuffer()
 
     @property
     def resets(self) -> int:
@@ -35,8 +37,8 @@ class Hysteresis:
         return int(self._resets.sum())
 
     def push(self, H: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Take the field, Shape: (time, LANES); return the magnetisation in the same shape."""
-        M = np.empty_like(H)
+        """Take the field, Shape: (time, LANES); return the magnetisation until the next call."""
+        M = self._out.blank(len(H))
         if self._mode in NEWTON_STEPS:
             newton(H, M, self._state, self._resets, NEWTON_STEPS[self._mode], self._tape)
         else:

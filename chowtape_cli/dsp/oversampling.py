@@ -4,7 +4,8 @@ Each stage is one low-pass ``h`` between the two rates. With ``u`` the input and
 samples, raising gives ``y[m] = 2 sum_k h[k] u[m + offset - k]``; lowering gives
 ``y[n] = sum_k h[k] x[2 n + offset - k]``. ``offset`` is the filter's delay, so nothing is late.
 Taps that meet a stuffed zero, and taps that are zero in a half-band filter, are never touched:
-every other tap makes a filter of its own (the polyphase components), trimmed of its outer zeros.
+every other tap makes a filter of its own (the polyphase components), trimmed of its outer zeros,
+and filled up to whole tiles of the kernel.
 
 The filters are designed in `filter_design`.
 """
@@ -16,10 +17,10 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from chowtape_cli.dsp.filter_design import STAGE_TAPS
+from chowtape_cli.dsp.buffers import RowBuffer
 from chowtape_cli.dsp.filter_taps import LINEAR, MINIMUM
 from chowtape_cli.dsp.kernels import LANES
-from chowtape_cli.dsp.kernels.fir import fir
+from chowtape_cli.dsp.kernels.fir import TILE, fir
 
 Lanes = NDArray[np.float64]
 
@@ -48,75 +49,70 @@ def stages(factor: int, phase: str) -> tuple[list[Stage], list[Stage]]:
     """
     table = {"linear": LINEAR, "minimum": MINIMUM}[phase]
     count = factor.bit_length() - 1
-    order = [(2.0**i, STAGE_TAPS[min(i, len(STAGE_TAPS)) - 1]) for i in range(1, count + 1)]
+    order = [(2.0**i, table[min(i, len(table)) - 1]) for i in range(1, count + 1)]
     late = 0.0  # in source samples
     cascade = []
-    for rate, size in order + order[::-1]:
-        taps = np.array(table[size])
-        late += float(np.arange(size) @ taps) / rate
+    for rate, response in order + order[::-1]:
+        taps = np.array(response)
+        late += float(np.arange(taps.size) @ taps) / rate
         offset = round(late * rate)
         late -= offset / rate
         cascade.append(Stage(taps, offset))
     return cascade[:count], cascade[count:]
 
 
-def _trimmed(row: int, lead: int, taps: NDArray[np.float64]) -> _Phase:
+def _phase(row: int, lead: int, x_step: int, taps: NDArray[np.float64]) -> _Phase:
     used = np.flatnonzero(taps)
     first, last = int(used[0]), int(used[-1])
-    return _Phase(row, lead - first, np.ascontiguousarray(taps[first : last + 1]))
+    trimmed = taps[first : last + 1]
+    filled = np.append(trimmed, np.zeros(-trimmed.size % TILE))
+    return _Phase(row, lead - x_step * first, filled)
 
 
-class Interpolator:
+class _RateChanger:
+    """What raising and lowering share: rows wait until those ahead of them are there."""
+
+    def __init__(self, phases: list[_Phase], x_step: int, y_step: int) -> None:
+        self._phases = phases
+        self._x_step = x_step
+        self._y_step = y_step
+        self._ahead = max(0, *(phase.lead for phase in phases))
+        self._past = max(0, *(x_step * (phase.taps.size - 1) - phase.lead for phase in phases))
+        self._rows = RowBuffer(self._past)
+        self._out = RowBuffer()
+
+    def push(self, x: Lanes) -> Lanes:
+        """Take rows, Shape: (n, LANES); return those that are ready, until the next call."""
+        rows = self._rows.append(x)
+        waiting = len(rows) - self._past - self._ahead
+        ready = max(0, -(-waiting // self._x_step))
+        y = self._out.blank(ready * self._y_step)
+        for phase in self._phases:
+            newest = self._past + phase.lead
+            fir(rows, newest, self._x_step, phase.taps, y, phase.row, self._y_step)
+        self._rows.drop(ready * self._x_step)
+        return y
+
+    def finish(self) -> Lanes:
+        """Return the rows that were waiting for what comes after the end: silence."""
+        return self.push(np.zeros((self._ahead, LANES)))
+
+
+class Interpolator(_RateChanger):
     """Doubles the rate of a stream of blocks."""
 
     def __init__(self, stage: Stage) -> None:
-        self._phases = []
+        phases = []
         for row in (0, 1):
             parity = (row + stage.offset) % 2
             lead = (row + stage.offset - parity) // 2
-            self._phases.append(_trimmed(row, lead, 2.0 * stage.taps[parity::2]))
-        self._ahead = max(0, *(phase.lead for phase in self._phases))
-        self._past = max(0, *(phase.taps.size - 1 - phase.lead for phase in self._phases))
-        self._rows = np.zeros((self._past, LANES))
-
-    def push(self, x: Lanes) -> Lanes:
-        """Take rows, Shape: (n, LANES); return those that are ready, Shape: (2 m, LANES)."""
-        rows = np.concatenate((self._rows, x))
-        ready = max(0, len(rows) - self._past - self._ahead)
-        y = np.zeros((2 * ready, LANES))
-        for phase in self._phases:
-            fir(rows, self._past + phase.lead, 1, phase.taps, y, phase.row, 2)
-        self._rows = rows[ready:]
-        return y
-
-    def finish(self) -> Lanes:
-        """Return the rows that were waiting for what comes after the end: silence."""
-        return self.push(np.zeros((self._ahead, LANES)))
+            phases.append(_phase(row, lead, 1, 2.0 * stage.taps[parity::2]))
+        super().__init__(phases, x_step=1, y_step=2)
 
 
-class Decimator:
+class Decimator(_RateChanger):
     """Halves the rate of a stream of blocks."""
 
     def __init__(self, stage: Stage) -> None:
-        self._phases = []
-        for parity in (0, 1):
-            lead = stage.offset - parity
-            phase = _trimmed(parity, 0, stage.taps[parity::2])
-            self._phases.append(phase._replace(lead=lead + 2 * phase.lead))
-        self._ahead = max(0, *(phase.lead for phase in self._phases))
-        self._past = max(0, *(2 * (phase.taps.size - 1) - phase.lead for phase in self._phases))
-        self._rows = np.zeros((self._past, LANES))
-
-    def push(self, x: Lanes) -> Lanes:
-        """Take rows, Shape: (n, LANES); return those that are ready, Shape: (m, LANES)."""
-        rows = np.concatenate((self._rows, x))
-        ready = max(0, (len(rows) - self._past - self._ahead + 1) // 2)
-        y = np.zeros((ready, LANES))
-        for phase in self._phases:
-            fir(rows, self._past + phase.lead, 2, phase.taps, y, 0, 1)
-        self._rows = rows[2 * ready :]
-        return y
-
-    def finish(self) -> Lanes:
-        """Return the rows that were waiting for what comes after the end: silence."""
-        return self.push(np.zeros((self._ahead, LANES)))
+        phases = [_phase(0, stage.offset - parity, 2, stage.taps[parity::2]) for parity in (0, 1)]
+        super().__init__(phases, x_step=2, y_step=1)

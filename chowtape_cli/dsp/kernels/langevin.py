@@ -12,9 +12,7 @@ The coefficients were fitted in 60-digit arithmetic by Lawson's reweighted least
 
 from __future__ import annotations
 
-import numba as nb
-
-from chowtape_cli.dsp.kernels.options import INLINED
+from chowtape_cli.dsp.kernels.compiling import inlined
 
 X_MAX = 17.5
 # The plugin takes L = x/3 and L' = 1/3 below this. That is off by 2e-8 and 2e-7 in relative terms,
@@ -43,7 +41,7 @@ Q1, Q2, Q3, Q4, Q5, Q6, Q7, Q8 = (
 )
 
 
-@nb.njit(**INLINED)
+@inlined
 def langevin_quotient(x: float) -> tuple[float, float, float]:
     """Return ``p``, ``q``, ``z`` with ``L = x p/q``, ``L' = 1 - z (p/q)^2 - 2 p/q`` and q > 0."""
     size = abs(x)
@@ -64,7 +62,7 @@ B1, B2, B3 = 1.2433548305140917704e-1, 2.3942252645661970062e-3, 4.4877414659138
 W0, W1, W2 = 1.0485096, 3.59155592, 18.41717892
 
 
-@nb.njit(**INLINED)
+@inlined
 def coarse_langevin_quotient(x: float) -> tuple[float, float]:
     """Return ``p`` and ``q`` with ``L = x p/q`` to 5e-6, for first approximations."""
     z = x * x

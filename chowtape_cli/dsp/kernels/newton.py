@@ -14,12 +14,12 @@ from __future__ import annotations
 
 import math
 
-import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
 from chowtape_cli.dsp.jiles_atherton import Coefficients
 from chowtape_cli.dsp.kernels import LANES
+from chowtape_cli.dsp.kernels.compiling import inlined, kernel
 from chowtape_cli.dsp.kernels.langevin import (
     W0,
     W1,
@@ -27,16 +27,18 @@ from chowtape_cli.dsp.kernels.langevin import (
     coarse_langevin_quotient,
     langevin_quotient,
 )
-from chowtape_cli.dsp.kernels.options import INLINED, KERNEL
 from chowtape_cli.dsp.kernels.runge_kutta import MAGNETISATION_LIMIT
 
 # The last Newton step may be this long at most: the error it leaves is about 1e-3 of its square.
-STEP_LIMIT = 1e-4
+STEP_LIMIT = 3e-5
+# A step that carries D through 0 crosses the gate's kink, and leaves an error of its own length.
+CROSSING_LIMIT = 1e-10
 BLOCK = 16
 _STEP_SCALE = MAGNETISATION_LIMIT / STEP_LIMIT
+_CROSSING_SCALE = MAGNETISATION_LIMIT / CROSSING_LIMIT
 
 
-@nb.njit(**INLINED)
+@inlined
 def _linearised_step(
     p: float, H: float, h: float, tape: Coefficients, one_over_a: float
 ) -> tuple[float, float]:
@@ -76,13 +78,14 @@ def _linearised_step(
     return S, G_S
 
 
-@nb.njit(**INLINED)
+@inlined
 def _newton_step(
     S: float, G_S: float, p: float, H: float, h: float, tape: Coefficients, one_over_a: float
-) -> float:
-    """Return a Newton step on ``(S (1 - alpha G) - A G) E - A N D+ = 0``.
+) -> tuple[float, float]:
+    """Return a Newton step on ``(S (1 - alpha G) - A G) E - A N D+ = 0``, and its length.
 
-    That is the equation of S multiplied by its denominators: nothing in it can vanish.
+    That is the equation of S multiplied by its denominators: nothing in it can vanish. Of the
+    length, MAGNETISATION_LIMIT is too much for the step to have been the last.
     """
     N = 1.0 - tape.c
     A = h * (1.0 / 1.9)
@@ -101,10 +104,12 @@ def _newton_step(
     T = S * V - A * G
     F = T * E - AN * D
     F_S = (V - (tape.alpha * S + A) * G_S) * E + m * (T * tape.alpha + AN)
-    return F / F_S
+    step = F / F_S
+    crosses = D * (D + m * step) < 0.0
+    return step, abs(step) * (_CROSSING_SCALE if crosses else _STEP_SCALE)
 
 
-@nb.njit(**KERNEL)
+@kernel
 def _first_approximation(
     H: NDArray[np.float64],
     n: int,
@@ -125,7 +130,7 @@ def _first_approximation(
         state[1, lane] = h
 
 
-@nb.njit(**KERNEL)
+@kernel
 def _quick(
     H: NDArray[np.float64],
     M_out: NDArray[np.float64],
@@ -135,7 +140,7 @@ def _quick(
     slope: NDArray[np.float64],
     tape: Coefficients,
 ) -> None:
-    """Solve with one Newton step; ``worst`` grows to each lane's largest |M| or scaled step."""
+    """Solve with one Newton step; ``worst`` grows to each lane's largest |M| or step length."""
     one_over_a = 1.0 / tape.a
     for n in range(H.shape[0]):
         _first_approximation(H, n, state, guess, slope, tape)
@@ -144,7 +149,7 @@ def _quick(
             delta = 1.0 if h >= 0.0 else -1.0
             p = state[2, lane]
             S = guess[lane]
-            step = _newton_step(
+            step, length = _newton_step(
                 S, slope[lane], delta * p, delta * H[n, lane], abs(h), tape, one_over_a
             )
             S = delta * (S - step)
@@ -152,12 +157,11 @@ def _quick(
             M_out[n, lane] = M
             state[2, lane] = M + S
             size = abs(M)
-            scaled = abs(step) * _STEP_SCALE
-            size = size if size > scaled else scaled
+            size = size if size > length else length
             worst[lane] = worst[lane] if worst[lane] > size else size
 
 
-@nb.njit(**KERNEL)
+@kernel
 def _careful(
     H: NDArray[np.float64],
     M_out: NDArray[np.float64],
@@ -179,7 +183,8 @@ def _careful(
                 p = delta * state[2, lane]
                 field = delta * H[n, lane]
                 S = guess[lane]
-                guess[lane] = S - _newton_step(S, slope[lane], p, field, abs(h), tape, one_over_a)
+                step, _ = _newton_step(S, slope[lane], p, field, abs(h), tape, one_over_a)
+                guess[lane] = S - step
         for lane in range(LANES):
             h = state[1, lane]
             S = guess[lane] if h >= 0.0 else -guess[lane]
@@ -192,7 +197,7 @@ def _careful(
             resets[lane] += 0.0 if sound else 1.0
 
 
-@nb.njit(**KERNEL)
+@kernel
 def newton(
     H: NDArray[np.float64],
     M_out: NDArray[np.float64],
@@ -212,22 +217,29 @@ def newton(
         tape: the coefficients.
     """
     worst, guess, slope = np.empty(LANES), np.empty(LANES), np.empty(LANES)
+    counted, before = np.empty(LANES), np.empty((3, LANES))
     M_careful = np.empty((BLOCK, LANES))
-    counted = np.empty(LANES)
-    before = np.empty((3, LANES))
     for start in range(0, H.shape[0], BLOCK):
-        block = H[start : start + BLOCK]
-        worst[:] = 0.0
-        before[:] = state
-        _quick(block, M_out[start : start + BLOCK], state, worst, guess, slope, tape)
-        # a NaN does not show in `worst`, but it stays in p
-        hard = ~((worst <= MAGNETISATION_LIMIT) & (np.abs(state[2]) < np.inf))
-        if not hard.any():
+        stop = min(start + BLOCK, H.shape[0])
+        for lane in range(LANES):
+            worst[lane] = 0.0
+            for row in range(3):
+                before[row, lane] = state[row, lane]
+        _quick(H[start:stop], M_out[start:stop], state, worst, guess, slope, tape)
+        hard = 0
+        for lane in range(LANES):
+            # a NaN does not show in `worst`, but it stays in p
+            sound = worst[lane] <= MAGNETISATION_LIMIT and abs(state[2, lane]) < np.inf
+            worst[lane] = 0.0 if sound else 1.0
+            hard += 0 if sound else 1
+        if hard == 0:
             continue
         counted[:] = 0.0
-        _careful(block, M_careful, before, counted, guess, slope, steps, tape)
+        _careful(H[start:stop], M_careful, before, counted, guess, slope, steps, tape)
         for lane in range(LANES):
-            if hard[lane]:
+            if worst[lane] > 0.0:
                 resets[lane] += counted[lane]
-                state[:, lane] = before[:, lane]
-                M_out[start : start + BLOCK, lane] = M_careful[: block.shape[0], lane]
+                for row in range(3):
+                    state[row, lane] = before[row, lane]
+                for n in range(start, stop):
+                    M_out[n, lane] = M_careful[n - start, lane]

@@ -7,19 +7,18 @@ the gate is ``D > 0``.
 
 from __future__ import annotations
 
-import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
 from chowtape_cli.dsp.jiles_atherton import Coefficients
 from chowtape_cli.dsp.kernels import LANES
+from chowtape_cli.dsp.kernels.compiling import inlined, kernel
 from chowtape_cli.dsp.kernels.langevin import langevin_quotient
-from chowtape_cli.dsp.kernels.options import INLINED, KERNEL
 
 MAGNETISATION_LIMIT = 20.0
 
 
-@nb.njit(**INLINED)
+@inlined
 def _susceptibility(M: float, H: float, tape: Coefficients, one_over_a: float) -> float:
     """Return ``g = dM/dH`` of a rising field, with one division.
 
@@ -39,14 +38,14 @@ def _susceptibility(M: float, H: float, tape: Coefficients, one_over_a: float) -
     return (N * rising * qq + G * E) / (E * (qq - tape.alpha * G))
 
 
-@nb.njit(**INLINED)
+@inlined
 def _increment(h: float, M: float, H: float, tape: Coefficients, one_over_a: float) -> float:
     """Return ``h g(M, H, sign h)``, one stage of a step."""
     delta = 1.0 if h >= 0.0 else -1.0
     return h * _susceptibility(delta * M, delta * H, tape, one_over_a)
 
 
-@nb.njit(**KERNEL)
+@kernel
 def rk2(
     H: NDArray[np.float64],
     M_out: NDArray[np.float64],
@@ -84,7 +83,7 @@ def rk2(
             resets[lane] += 0.0 if sound else 1.0
 
 
-@nb.njit(**KERNEL)
+@kernel
 def rk4(
     H: NDArray[np.float64],
     M_out: NDArray[np.float64],

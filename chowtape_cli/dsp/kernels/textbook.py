@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import math
 
-import numba as nb
 import numpy as np
 from numpy.typing import NDArray
 
-from chowtape_cli.dsp.kernels.options import KERNEL
+from chowtape_cli.dsp.kernels.compiling import kernel
 
 
-@nb.njit(**KERNEL)
+@kernel
 def _rate(
     M: float, H: float, Hd: float, M_s: float, a: float, c: float, k: float, alpha: float
 ) -> tuple[float, float]:
@@ -44,7 +43,7 @@ def _rate(
     return f, Hd * (f1_M + f2_M) / f3 + f * alpha * f2_M / f3
 
 
-@nb.njit(**KERNEL)
+@kernel
 def textbook_newton(
     H: NDArray[np.float64],
     M_out: NDArray[np.float64],

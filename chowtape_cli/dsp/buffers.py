@@ -1,0 +1,58 @@
+"""Rows of lanes in memory that vector registers load from quickly."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chowtape_cli.dsp.kernels import LANES
+
+ALIGNMENT = 64  # bytes of a cache line; a load that straddles two costs as much as two
+_ITEM = np.dtype(np.float64).itemsize
+
+
+class RowBuffer:
+    """A growing block of rows, Shape: (n, LANES), aligned and used again and again.
+
+    What its methods return are views that hold until the next call.
+    """
+
+    def __init__(self, rows: int = 0) -> None:
+        self._used = rows
+        self._store = _aligned_zeros(rows)
+
+    def blank(self, rows: int) -> NDArray[np.float64]:
+        """Return that many rows of zeros."""
+        self._reserve(rows, keep=0)
+        self._used = rows
+        blank = self._store[:rows]
+        blank[:] = 0.0
+        return blank
+
+    def append(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Add rows behind what is there and return everything."""
+        total = self._used + len(rows)
+        self._reserve(total, keep=self._used)
+        self._store[self._used : total] = rows
+        self._used = total
+        return self._store[:total]
+
+    def drop(self, rows: int) -> None:
+        """Forget the first rows; the others move to the front."""
+        kept = self._used - rows
+        if rows:
+            self._store[:kept] = self._store[rows : self._used].copy()
+        self._used = kept
+
+    def _reserve(self, rows: int, keep: int) -> None:
+        if rows > len(self._store):
+            grown = _aligned_zeros(rows)
+            grown[:keep] = self._store[:keep]
+            self._store = grown
+
+
+def _aligned_zeros(rows: int) -> NDArray[np.float64]:
+    spare = ALIGNMENT // _ITEM
+    memory = np.zeros(rows * LANES + spare)
+    first = -(memory.ctypes.data // _ITEM) % spare
+    return memory[first : first + rows * LANES].reshape(rows, LANES)

@@ -1,0 +1,13 @@
+"""Sphinx: `sphinx-build -W docs docs/_build`."""
+
+import chowtape_cli
+
+project = "chowtape"
+author = "The chowtape authors"
+release = chowtape_cli.__version__
+extensions = ["myst_parser", "sphinx_click", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+myst_enable_extensions = ["dollarmath", "amsmath"]
+html_theme = "furo"
+html_title = "chowtape"
+exclude_patterns = ["_build"]
+autodoc_typehints = "description"

@@ -1,0 +1,224 @@
+"""The command as people meet it: help, reports, dry runs, JSON, completion, demo, bench."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+from conftest import Run, music, write_wav
+
+import chowtape_cli
+
+FILE_KEYS = {
+    "source", "output", "status", "error", "rate", "channels", "frames", "seconds", "wall_seconds",
+    "realtime", "peak_in_dbfs", "peak_out_dbfs", "clipped_samples", "guard_clips", "resets",
+    "seam_repairs",
+}  # fmt: skip
+
+
+def test_help_names_every_option_of_the_contract(chowtape: Run) -> None:
+    text = chowtape("render", "--help").stdout
+    for option in (
+        "--mode", "--drive", "--saturation", "--sat", "--bias", "--oversampling", "--os", "--phase",
+        "--input-gain", "--output-gain", "--mix", "--makeup", "--no-makeup", "--dc-block", "--rate",
+        "--subtype", "--dither", "--no-dither", "--jobs", "-j", "--overwrite", "--skip-existing",
+        "--dry-run", "--json", "--quiet", "-q", "--verbose", "-v",
+    ):  # fmt: skip
+        assert option in text
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; sys.argv = ['chowtape', 'render', '--help']\n"
+        "from chowtape_cli.__main__ import run\n"
+        "run(sys.argv[1:])\n"
+        "heavy = {'numpy', 'scipy', 'numba', 'soundfile', 'rich', 'tqdm'} & set(sys.modules)\n"
+        "assert not heavy, heavy"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_the_version_is_the_packages(chowtape: Run) -> None:
+    assert chowtape("--version").stdout.strip().endswith(chowtape_cli.__version__)
+
+
+def test_no_arguments_show_the_help(chowtape: Run) -> None:
+    result = chowtape()
+    assert result.returncode == 2
+    assert "Usage: chowtape" in result.stdout
+    assert result.stderr == ""
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_shell_completion(chowtape: Run, shell: str) -> None:
+    script = chowtape(env={"_CHOWTAPE_COMPLETE": f"{shell}_source"})
+    assert script.returncode == 0
+    assert "_CHOWTAPE_COMPLETE" in script.stdout
+    asked = {
+        "COMP_WORDS": "chowtape render --mo",
+        "COMP_CWORD": "2",
+        "_CHOWTAPE_COMPLETE": "bash_complete",
+    }
+    assert "--mode" in chowtape(env=asked).stdout
+
+
+def test_json_keeps_the_contract(chowtape: Run, tmp_path: Path) -> None:
+    write_wav(tmp_path / "in.wav", music(0.5, 44_100), subtype="PCM_24")
+    result = chowtape("render", "in.wav", "out.wav", "--drive", 0.7, "--json")
+    assert result.returncode == 0
+    assert result.stderr == ""
+    whole = json.loads(result.stdout)
+    assert whole.keys() >= {"version", "settings", "files", "wall_seconds", "realtime"}
+    assert whole["settings"]["drive"] == 0.7
+    file = whole["files"][0]
+    assert file.keys() >= FILE_KEYS
+    assert (file["source"], file["output"], file["error"]) == ("in.wav", "out.wav", None)
+    assert (file["rate"], file["channels"], file["frames"]) == (44_100, 2, 22_050)
+    assert file["seconds"] == pytest.approx(0.5)
+    assert file["realtime"] == pytest.approx(file["seconds"] / file["wall_seconds"])
+    samples = sf.read(tmp_path / "out.wav")[0]
+    assert file["peak_out_dbfs"] == pytest.approx(20 * np.log10(np.abs(samples).max()), abs=1e-3)
+    assert file["peak_in_dbfs"] == pytest.approx(20 * np.log10(0.8), abs=1e-3)
+
+
+def test_a_dry_run_writes_nothing_and_says_what_it_would(chowtape: Run, tmp_path: Path) -> None:
+    write_wav(tmp_path / "in.wav", music(0.5, 44_100), subtype="FLOAT")
+    result = chowtape("render", "in.wav", "new/out.flac", "--rate", 48_000, "--dry-run")
+    assert result.returncode == 0
+    for words in ("new/out.flac", "would write", "48000 Hz", "2 channels", "FLAC PCM_24"):
+        assert words in result.stdout
+    asked = chowtape("render", "in.wav", "new/out.flac", "--dry-run", "--json")
+    file = json.loads(asked.stdout)["files"][0]
+    assert (file["status"], file["format"], file["frames"]) == ("planned", "FLAC", 22_050)
+    assert [path.name for path in tmp_path.iterdir()] == ["in.wav"]
+    write_wav(tmp_path / "out.wav", music(0.1, 44_100))
+    assert chowtape("render", "in.wav", "out.wav", "--dry-run").returncode == 1
+
+
+def test_the_report_is_on_stdout_and_quiet_is_quiet(chowtape: Run, tmp_path: Path) -> None:
+    write_wav(tmp_path / "in.wav", music(0.5, 44_100))
+    loud = chowtape("render", "in.wav", "out.wav", "-v")
+    for words in (
+        "in.wav -> out.wav",
+        "0.50 s",
+        "times real time",
+        "dBFS",
+        "clipped",
+        "resets",
+        "guard",
+    ):
+        assert words in loud.stdout
+    assert loud.stderr == ""
+    quiet = chowtape("render", "in.wav", "out.wav", "--overwrite", "-q")
+    assert (quiet.stdout, quiet.stderr) == ("", "")
+
+
+def test_a_terminal_gets_a_progress_bar(tmp_path: Path) -> None:
+    write_wav(tmp_path / "in.wav", music(10.0, 44_100))
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "chowtape_cli", "render", "in.wav", "out.wav", "--os", "8"],
+        cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=theirs,
+        env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "100"},
+    )  # fmt: skip
+    os.close(theirs)
+    shown = b""
+    try:
+        while chunk := os.read(ours, 65_536):
+            shown += chunk
+    except OSError:
+        pass  # the terminal's other end was closed
+    os.close(ours)
+    assert process.wait(timeout=60) == 0
+    assert b"in.wav" in shown
+    assert b"%" in shown
+    assert b"real time" in shown
+
+
+def test_names_that_no_encoding_knows(chowtape: Run, tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9 \xff.wav")
+    write_wav(tmp_path / "in.wav", music(0.1, 44_100)).rename(tmp_path / name)
+    result = chowtape("render", name, "naïve ♪.wav", env={"LC_ALL": "C", "PYTHONUTF8": "0"})
+    assert result.returncode == 0, result.stderr
+    assert (tmp_path / "naïve ♪.wav").exists()
+
+
+def test_what_comes_later_is_a_clear_error(chowtape: Run, tmp_path: Path) -> None:
+    write_wav(tmp_path / "in.wav", music(0.1, 44_100))
+    (tmp_path / "stems").mkdir()
+    for arguments in (
+        ("in.wav", "out.wav", "--jobs", 4),
+        ("in.wav", "out.wav", "--skip-existing"),
+        ("stems", "printed"),
+        ("in.wav", "in.wav", "printed"),
+    ):
+        result = chowtape("render", *arguments)
+        assert result.returncode == 2
+        assert "yet" in result.stderr
+
+
+def test_the_demo_needs_no_file(chowtape: Run, tmp_path: Path) -> None:
+    result = chowtape("demo", "there")
+    assert result.returncode == 0, result.stderr
+    assert "Listen" in result.stdout
+    for stem in ("drums", "bass", "keys"):
+        dry, tape = (
+            sf.read(tmp_path / "there" / kind / f"{stem}.wav")[0] for kind in ("dry", "tape")
+        )
+        assert dry.shape == tape.shape
+        assert np.abs(dry).max() > 0.5
+        assert 0.01 < np.sqrt(np.mean((dry - tape) ** 2)) < 0.5
+        assert np.abs(tape).max() < 1.0
+    again = chowtape("demo", "there")
+    assert again.returncode == 1
+    assert "--overwrite" in again.stderr
+    assert chowtape("demo", "there", "--overwrite").returncode == 0
+
+
+def test_bench_compares_the_solvers_in_one_run(chowtape: Run, tmp_path: Path) -> None:
+    result = chowtape("bench", "--seconds", 1, "--json")
+    assert result.returncode == 0, result.stderr
+    rows = {row["name"]: row for row in json.loads(result.stdout)["solvers"]}
+    assert rows.keys() >= {"textbook", "rk2", "rk4", "nr4", "nr8"}
+    assert rows["nr8"]["ratio_to_nr8"] == rows["textbook"]["ratio_to_textbook"] == 1.0
+    for row in rows.values():
+        assert row["realtime"] == pytest.approx(1.0 / row["wall_seconds"])
+        assert row["megasamples"] == pytest.approx(2 * 44_100 / row["wall_seconds"] / 1e6)
+    write_wav(tmp_path / "in.wav", music(0.5, 44_100))
+    table = chowtape("bench", "--file", "in.wav")
+    assert "textbook" in table.stdout
+    assert chowtape("bench", "--file", "missing.wav").returncode == 1
+
+
+def test_the_library_offers_what_the_command_uses(tmp_path: Path) -> None:
+    x = music(0.2, 44_100)
+    settings = chowtape_cli.RenderSettings(drive=0.8)
+    source = write_wav(tmp_path / "in.wav", x)
+    report = chowtape_cli.render_file(source, tmp_path / "out.wav", settings)
+    array = chowtape_cli.render_array(x, 44_100, settings)
+    np.testing.assert_array_equal(array.samples, sf.read(tmp_path / "out.wav")[0])
+    assert report.frames == len(x)
+    assert set(chowtape_cli.__all__) <= set(dir(chowtape_cli))
+    with pytest.raises(AttributeError, match="no attribute"):
+        chowtape_cli.nonsense  # noqa: B018
+
+
+def test_kernels_run_as_plain_python_and_give_the_same(chowtape: Run, tmp_path: Path) -> None:
+    write_wav(tmp_path / "in.wav", music(0.002, 44_100, 2))
+    for mode in ("rk2", "rk4", "nr8"):
+        outputs = []
+        for disable in ("0", "1"):
+            name = f"{mode}-{disable}.wav"
+            done = chowtape(
+                "render", "in.wav", name, "--mode", mode, env={"NUMBA_DISABLE_JIT": disable}
+            )
+            assert done.returncode == 0, done.stderr
+            outputs.append(sf.read(tmp_path / name)[0])
+        np.testing.assert_allclose(outputs[0], outputs[1], rtol=0, atol=1e-12)

@@ -1,0 +1,90 @@
+"""What the README and the docs say is run here, so that it stays true."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import soundfile as sf
+
+from conftest import Run, music, write_wav
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", text, re.S)
+
+
+def test_the_first_line_sets_up_and_renders(tmp_path: Path) -> None:
+    """The README's one line, on a copy of the checkout and in an environment of its own."""
+    line = blocks(README, "sh")[0].strip()
+    assert len(line.splitlines()) == 1
+    assert line.endswith("chowtape demo")
+    copy = tmp_path / "chowtape"
+    subprocess.run(["git", "clone", "-q", ROOT, copy], check=True)
+    environment = {k: v for k, v in os.environ.items() if k not in ("VIRTUAL_ENV", "PYTHONPATH")}
+    result = subprocess.run(
+        line, shell=True, cwd=copy, env=environment, capture_output=True, text=True, check=False,
+        timeout=600,
+    )  # fmt: skip  # noqa: S602 (our own line)
+    assert result.returncode == 0, result.stderr
+    assert "Listen" in result.stdout
+    assert sf.info(copy / "chowtape-demo" / "tape" / "drums.wav").frames == 441_000
+
+
+def test_the_second_line_is_what_ci_runs() -> None:
+    line = blocks(README, "sh")[1].strip()
+    assert len(line.splitlines()) == 1
+    assert line.endswith("pytest -q")
+    assert "Set up and pass the tests" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/usage.md", "docs/index.md"])
+def test_every_command_of_a_page_runs(chowtape: Run, tmp_path: Path, page: str) -> None:
+    write_wav(tmp_path / "in.wav", 0.5 * music(0.5, 44_100), subtype="PCM_16")
+    (tmp_path / ".config" / "fish" / "completions").mkdir(parents=True)
+    text = (ROOT / page).read_text(encoding="utf-8")
+    lines = [line for block in blocks(text, "sh") for line in block.splitlines()]
+    commands = [line for line in lines if line.startswith("chowtape ")]
+    assert commands
+    written: set[str] = set()
+    for command in commands:
+        words = shlex.split(command, comments=True)[1:]
+        outputs = {word for word in words if word in written}
+        result = chowtape(*words, *(["--overwrite"] if outputs else []))
+        assert result.returncode == 0, (command, result.stderr)
+        written.update(words[2:3])
+
+
+def test_the_library_example_runs(tmp_path: Path) -> None:
+    write_wav(tmp_path / "in.wav", music(0.2, 44_100))
+    (example,) = blocks(README, "python")
+    result = subprocess.run(
+        [sys.executable, "-c", example], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert "times real time" in result.stdout
+
+
+def test_links_and_pictures_of_the_pages_exist() -> None:
+    for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
+            assert (page.parent / target).exists(), (page.name, target)
+
+
+def test_nothing_in_the_project_speaks_of_a_machine() -> None:
+    listed = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split("\0")
+    for name in filter(None, listed):
+        path = ROOT / name
+        if path.suffix in (".npz", ".wav") or not path.exists():
+            continue
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"/(?:home|root|Users)/[a-z]", text), name
