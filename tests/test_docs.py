@@ -30,9 +30,14 @@ def test_the_first_line_sets_up_and_renders(tmp_path: Path) -> None:
     subprocess.run(["git", "clone", "-q", ROOT, copy], check=True)
     environment = {k: v for k, v in os.environ.items() if k not in ("VIRTUAL_ENV", "PYTHONPATH")}
     result = subprocess.run(
-        ["bash", "-c", line], cwd=copy, env=environment, capture_output=True, text=True, check=False,
+        ["bash", "-c", line],
+        cwd=copy,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
         timeout=600,
-    )  # fmt: skip
+    )
     assert result.returncode == 0, result.stderr
     assert "Listen" in result.stdout
     assert sf.info(copy / "chowtape-demo" / "tape" / "drums.wav").frames == 441_000
