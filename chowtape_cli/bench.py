@@ -16,6 +16,7 @@ from chowtape_cli.dsp.jiles_atherton import coefficients
 from chowtape_cli.dsp.kernels import LANES
 from chowtape_cli.dsp.kernels.textbook import textbook_newton
 from chowtape_cli.dsp.synthesis import mix
+from chowtape_cli.neural.bank import load_any
 from chowtape_cli.settings import MODES
 
 RATE = 44_100
@@ -91,8 +92,9 @@ def _timed(
 
 
 def _mode(name: str, samples: NDArray[np.float64]) -> None:
+    network = load_any(None).at(0.5, 0.5) if name == "stn" else None
     for first in range(0, samples.shape[1], LANES):
-        solver = Hysteresis(name, coefficients(0.5, 0.5, 0.5))
+        solver = Hysteresis(name, coefficients(0.5, 0.5, 0.5), network)
         for start in range(0, len(samples), BLOCK):
             block = samples[start : start + BLOCK, first : first + LANES]
             rows = np.zeros((len(block), LANES))

@@ -19,8 +19,16 @@ class SettingsError(ChowtapeError):
     exit_code = 2
 
 
-class AudioFileError(ChowtapeError):
-    """A source that can't be read or a destination that can't be written."""
+class FileError(ChowtapeError):
+    """A file that can't be read or written."""
+
+
+class AudioFileError(FileError):
+    """A source that can't be read as audio, or a destination that can't be written as such."""
+
+
+class BankError(FileError):
+    """A file of networks that can't be read, is damaged, or does not fit."""
 
 
 class SampleError(ChowtapeError):

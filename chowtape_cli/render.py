@@ -18,12 +18,12 @@ from chowtape_cli.audio_files import (
     Source,
     check_destination,
     plan_output,
-    shown,
 )
 from chowtape_cli.dsp.chain import Chain
 from chowtape_cli.dsp.chain import Path as SignalPath
 from chowtape_cli.dsp.resampling import RateConverter
 from chowtape_cli.errors import ChowtapeError, SampleError, SettingsError
+from chowtape_cli.files import shown
 from chowtape_cli.settings import RenderSettings, decibels_to_gain
 
 Progress = Callable[[int, "int | None", int], None]  # frames done, frames in all, sample rate
@@ -102,7 +102,7 @@ class _Renderer:
                 f"--dc-block {settings.dc_block:g} Hz must be below half the sample rate of "
                 f"{rate} Hz; give a lower one, or 0 for none"
             )
-        self.chain = Chain(_signal_path(settings), rate, channels)
+        self.chain = Chain(signal_path(settings), rate, channels)
         self._converter = None
         if settings.rate not in (None, rate):
             self._converter = RateConverter(rate, settings.rate or rate, channels)
@@ -118,7 +118,17 @@ class _Renderer:
         return np.concatenate((self._converter.push(ready), self._converter.finish()))
 
 
-def _signal_path(settings: RenderSettings) -> SignalPath:
+def signal_path(settings: RenderSettings) -> SignalPath:
+    """Return what the signal path is made of, the network of mode stn included.
+
+    Raises:
+        BankError: the networks can't be read.
+    """
+    network = None
+    if settings.mode == "stn":
+        from chowtape_cli.neural.bank import load_any
+
+        network = load_any(settings.weights).at(settings.saturation, settings.bias)
     return SignalPath(
         mode=settings.mode,
         drive=settings.drive,
@@ -131,6 +141,7 @@ def _signal_path(settings: RenderSettings) -> SignalPath:
         wet=settings.mix / 100.0,
         makeup=settings.makeup,
         dc_block=settings.dc_block,
+        network=network,
     )
 
 

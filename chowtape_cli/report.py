@@ -7,7 +7,9 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
+from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -19,8 +21,9 @@ from rich.progress import (
 from rich.table import Table
 
 from chowtape_cli import __version__
-from chowtape_cli.audio_files import shown
 from chowtape_cli.bench import Figure
+from chowtape_cli.files import shown
+from chowtape_cli.neural.bank import Bank
 from chowtape_cli.render import FileReport
 from chowtape_cli.settings import RenderSettings
 
@@ -152,3 +155,63 @@ def print_bench_json(figures: Sequence[Figure]) -> None:
     """Print the benchmark as JSON on stdout."""
     rows = [asdict(figure) for figure in figures]
     print(json.dumps({"version": __version__, "solvers": rows}, indent=2, allow_nan=False))
+
+
+# error in dB, and the colour that it and everything above is shown in
+_SHADES = ((-30.0, "bold red"), (-45.0, "yellow"), (-60.0, "green"), (-1000.0, "cyan"))
+
+
+def print_bank(path: Path, bank: Bank, level: float) -> None:
+    """Print what a bank holds, and its accuracy map at one level as a coloured table."""
+    console = Console(highlight=False)
+    table = Table.grid(padding=(0, 2))
+    table.add_row("bank", _plain(str(path)), style="bold")
+    form = "chowtape's own form" if bank.form == "tape" else "ChowTape's networks, as in the plugin"
+    table.add_row("networks", f"{bank.weights[..., 0].size} of {bank.architecture}, {form}")
+    grid = f"{len(bank.saturations)} saturations x {len(bank.biases)} biases"
+    table.add_row("grid", f"{grid}, {bank.weights.shape[-1]} weights each")
+    for name, value in bank.training.items():
+        table.add_row(name, str(value))
+    for i, measured in enumerate(bank.accuracy_levels):
+        errors = bank.accuracy_db[..., i]
+        summary = f"median {np.median(errors):.1f} dB, worst {errors.max():.1f} dB"
+        table.add_row(f"at {measured:+g} dBFS", summary)
+    console.print(table)
+    if level in bank.accuracy_levels:
+        _print_map(console, bank, level)
+
+
+def _print_map(console: Console, bank: Bank, level: float) -> None:
+    worst = bank.accuracy_db[..., bank.accuracy_levels.index(level)].max(axis=-1)
+    table = Table(
+        title=f"error against nr8 in dB, worst over drive, music at {level:+g} dBFS peak",
+        caption="rows: saturation; columns: bias",
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("", justify="right")
+    for bias in bank.biases:
+        table.add_column(f"{bias:.2f}", justify="right")
+    for saturation, row in zip(bank.saturations, worst, strict=True):
+        cells = [f"[{_shade(error)}]{error:.0f}[/]" for error in row]
+        table.add_row(f"{saturation:.2f}", *cells)
+    console.print(table)
+
+
+def _shade(error: float) -> str:
+    return next(colour for least, colour in _SHADES if error >= least)
+
+
+def print_bank_json(bank: Bank) -> None:
+    """Print what a bank holds, but for the weights, as JSON on stdout."""
+    held = {
+        "form": bank.form,
+        "architecture": bank.architecture,
+        "saturations": bank.saturations,
+        "biases": bank.biases,
+        "weights_each": bank.weights.shape[-1],
+        "training": bank.training,
+        "accuracy_drives": bank.accuracy_drives,
+        "accuracy_levels": bank.accuracy_levels,
+        "accuracy_db": bank.accuracy_db.tolist(),
+    }
+    print(json.dumps(held, indent=2, allow_nan=False))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 
 from chowtape_cli.errors import SettingsError
 
-MODES = ("rk2", "rk4", "nr4", "nr8")
+MODES = ("rk2", "rk4", "nr4", "nr8", "stn")
 OVERSAMPLING = (1, 2, 4, 8, 16, 32, 64)
 PHASES = ("linear", "minimum")
 
@@ -43,7 +43,8 @@ class RenderSettings:
     """The settings of one render; each is checked when the object is made.
 
     Attributes:
-        mode: the solver of the hysteresis equation: ``rk2``, ``rk4``, ``nr4`` or ``nr8``.
+        mode: the solver of the hysteresis equation: ``rk2``, ``rk4``, ``nr4``, ``nr8``,
+            or ``stn``, a network that makes nr8's step.
         drive: how hard the tape is driven, 0 to 1.
         saturation: how early it saturates, 0 to 1.
         bias: how much of the magnetisation is reversible, 0 to 1.
@@ -57,6 +58,9 @@ class RenderSettings:
         rate: sample rate of the output in Hz; None keeps the source's.
         subtype: sample format of the output (``PCM_24``, ``FLOAT`` ...); None keeps the source's.
         dither: whether integer outputs of 16 bits or fewer are dithered.
+        weights: for mode ``stn``, which networks: a bank's path, ``2x4``, ``2x8`` or ``3x4`` for
+            one that came with chowtape, or a folder of ChowTape's RTNeural JSON files; None for
+            ``2x4``.
 
     Raises:
         SettingsError: a value out of its range, not a number, or not one of the choices.
@@ -76,6 +80,7 @@ class RenderSettings:
     rate: int | None = None
     subtype: str | None = None
     dither: bool = True
+    weights: str | None = None
 
     def __post_init__(self) -> None:
         for name, choices in CHOICES.items():
@@ -91,6 +96,8 @@ class RenderSettings:
             raise SettingsError(
                 f"--subtype is {self.subtype}, but must be one of {', '.join(SUBTYPES)}"
             )
+        if self.weights is not None and self.mode != "stn":
+            raise SettingsError(f"--weights goes with --mode stn, not with --mode {self.mode}")
         for name in ("makeup", "dither"):
             if not isinstance(getattr(self, name), bool):
                 raise SettingsError(

@@ -1,7 +1,7 @@
 """Every touch of soundfile and of the file system."""
 
 from chowtape_cli.audio_files.destination import Destination, check_destination
-from chowtape_cli.audio_files.formats import AudioInfo, OutputFormat, plan_output, shown
+from chowtape_cli.audio_files.formats import AudioInfo, OutputFormat, plan_output
 from chowtape_cli.audio_files.source import BLOCK_FRAMES, Source
 
 __all__ = [
@@ -12,5 +12,4 @@ __all__ = [
     "Source",
     "check_destination",
     "plan_output",
-    "shown",
 ]

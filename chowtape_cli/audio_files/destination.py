@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import tempfile
 from pathlib import Path
 from types import TracebackType
 
@@ -19,11 +18,19 @@ from chowtape_cli.audio_files.formats import (
     SIXTEEN_BIT_CODECS,
     OutputFormat,
     reason_of,
-    shown,
 )
 from chowtape_cli.audio_files.reproducible import remove_time_of_writing
 from chowtape_cli.dsp.quantise import dither_source, quantise
-from chowtape_cli.errors import AudioFileError
+from chowtape_cli.errors import AudioFileError, FileError
+from chowtape_cli.files import (
+    exists_already,
+    give_usual_rights,
+    make_folders,
+    make_part_file,
+    remove_folders,
+    rename_without_clobbering,
+    shown,
+)
 
 _WRITE_FRAMES = 65_536  # libsndfile's Vorbis encoder overflows its stack on very large writes
 _SFC_SET_ADD_PEAK_CHUNK = 0x1050
@@ -50,16 +57,12 @@ def _check_destination(destination: Path, source: Path | None, overwrite: bool) 
         if destination.exists() and not destination.is_file():
             raise AudioFileError(f"{shown(destination)}: is not a regular file")
         if not overwrite:
-            raise _exists_already(destination)
+            raise exists_already(destination)
     folder = _nearest_folder(destination.parent)
     if not folder.is_dir():
         raise AudioFileError(f"{shown(folder)}: is not a folder; choose another destination")
     if not os.access(folder, os.W_OK | os.X_OK):
         raise AudioFileError(f"{shown(folder)}: is not writable; choose another destination")
-
-
-def _exists_already(destination: Path) -> AudioFileError:
-    return AudioFileError(f"{shown(destination)}: exists already; give --overwrite or another name")
 
 
 def _nearest_folder(folder: Path) -> Path:
@@ -101,11 +104,11 @@ class Destination:
         )
         dithered = dither and INTEGER_BITS.get(plan.subtype, 32) <= 16
         self._dither = dither_source() if dithered else None
-        self._made_folders = _make_folders(self._place.parent)
+        self._made_folders = make_folders(self._place.parent)
         try:
-            self._part = _make_part_file(self._place)
-        except AudioFileError:
-            self._remove_folders()
+            self._part = make_part_file(self._place)
+        except FileError:
+            remove_folders(self._made_folders)
             raise
         try:
             self._file = self._open()
@@ -181,12 +184,12 @@ class Destination:
         self._file.close()
         self._check_written()
         remove_time_of_writing(self._part, self._plan.format)
-        self._part.chmod(0o666 & ~_umask())
+        give_usual_rights(self._part)
         try:
             if self._overwrite:
                 self._part.replace(self._place)
             else:
-                _rename_without_clobbering(self._part, self._place, self.path)
+                rename_without_clobbering(self._part, self._place, self.path)
         except OSError as error:
             raise AudioFileError(
                 f"{shown(self.path)}: can't be put in place ({error.strerror})"
@@ -228,56 +231,4 @@ class Destination:
             with contextlib.suppress(sf.LibsndfileError):
                 self._file.close()
         self._part.unlink(missing_ok=True)
-        self._remove_folders()
-
-    def _remove_folders(self) -> None:
-        for folder in self._made_folders:
-            with contextlib.suppress(OSError):
-                folder.rmdir()
-
-
-def _make_folders(folder: Path) -> list[Path]:
-    """Make a folder and its parents; return those that were missing, innermost first."""
-    made = []
-    missing = folder
-    while not missing.exists():
-        made.append(missing)
-        missing = missing.parent
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise AudioFileError(
-            f"{shown(folder)}: can't be made ({error.strerror}); choose another destination"
-        ) from error
-    return made
-
-
-def _make_part_file(place: Path) -> Path:
-    try:
-        handle, name = tempfile.mkstemp(prefix=".chowtape-", suffix=".part", dir=place.parent)
-    except OSError as error:
-        raise AudioFileError(
-            f"{shown(place.parent)}: is not writable ({error.strerror}); choose another destination"
-        ) from error
-    os.close(handle)
-    return Path(name)
-
-
-def _rename_without_clobbering(part: Path, place: Path, path: Path) -> None:
-    """Move a file to its place unless something came to be there in the meantime."""
-    try:
-        os.link(part, place)
-    except FileExistsError as error:
-        raise _exists_already(path) from error
-    except OSError:  # a file system without hard links
-        if os.path.lexists(place):
-            raise _exists_already(path) from None
-        part.replace(place)
-    else:
-        part.unlink()
-
-
-def _umask() -> int:
-    current = os.umask(0o022)
-    os.umask(current)
-    return current
+        remove_folders(self._made_folders)

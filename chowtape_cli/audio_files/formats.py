@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import numpy as np
 import soundfile as sf
 
 from chowtape_cli.errors import AudioFileError
+from chowtape_cli.files import shown
 
 EXTENSIONS = {
     "aif": "AIFF", "aifc": "AIFF", "aiff": "AIFF", "au": "AU", "avr": "AVR", "caf": "CAF",
@@ -67,12 +67,6 @@ class OutputFormat:
     subtype: str
     rate: int
     channels: int
-
-
-def shown(path: Path | str) -> str:
-    """Return a path as one printable line, whatever bytes its name is made of."""
-    text = os.fsencode(path).decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def reason_of(error: sf.LibsndfileError) -> str:

@@ -11,8 +11,9 @@ import numpy as np
 import soundfile as sf
 from numpy.typing import NDArray
 
-from chowtape_cli.audio_files.formats import AudioInfo, reason_of, shown
+from chowtape_cli.audio_files.formats import AudioInfo, reason_of
 from chowtape_cli.errors import AudioFileError, SampleError
+from chowtape_cli.files import shown
 
 BLOCK_FRAMES = 65_536
 

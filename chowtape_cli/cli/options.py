@@ -70,12 +70,15 @@ def _choice(section: str, name: str, text: str, *aliases: str, **attributes: Any
 
 
 _SETTINGS = (
-    _choice("Tape", "mode", "Solver of the hysteresis: Runge-Kutta or Newton-Raphson."),
+    _choice("Tape", "mode", "Solver of the hysteresis: Runge-Kutta, Newton-Raphson or a network."),
     _number("Tape", "drive", "X", "How hard the tape is driven."),
     _number("Tape", "saturation", "X", "How early it saturates.", "--sat"),
     _number("Tape", "bias", "X", "How reversible it is; 0 is under-biased, crackling tape."),
     option("Tape", "--makeup/--no-makeup", default=True, show_default=True,
            help="Give back the level that saturation and bias take."),
+    option("Tape", "--weights", metavar="PATH",
+           help="Networks of --mode stn: a bank, 2x4, 2x8 or 3x4, or a folder of ChowTape's JSON.  "
+           "[default: 2x4]"),
     _number("Signal path", "input_gain", "DB", "Gain before the tape, in dB."),
     _number("Signal path", "output_gain", "DB", "Gain after the tape, in dB."),
     _number("Signal path", "mix", "PERCENT", "Share of tape in the output; 0 is the dry source."),

@@ -20,6 +20,7 @@ from chowtape_cli.dsp.filters import DCBlocker
 from chowtape_cli.dsp.hysteresis import GUARD, Hysteresis
 from chowtape_cli.dsp.jiles_atherton import coefficients, makeup_gain
 from chowtape_cli.dsp.kernels import LANES
+from chowtape_cli.dsp.network import PluginNetwork, TapeNetwork
 from chowtape_cli.dsp.oversampling import Decimator, Interpolator, stages
 
 Samples = NDArray[np.float64]
@@ -51,6 +52,7 @@ class Path:
         wet: share of the tape in the output, 0 to 1.
         makeup: whether the makeup gain is applied.
         dc_block: corner in Hz, 0 for none.
+        network: for mode ``stn``, the network of this setting.
     """
 
     mode: str
@@ -64,6 +66,7 @@ class Path:
     wet: float
     makeup: bool
     dc_block: float
+    network: TapeNetwork | PluginNetwork | None = None
 
 
 class Chain:
@@ -125,7 +128,13 @@ class _LaneGroup:
         self._channels = len(channels)
         self._rows = RowBuffer()
         tape = coefficients(path.drive, path.saturation, path.bias)
-        self.hysteresis = Hysteresis(path.mode, tape)
+        self.hysteresis = Hysteresis(
+            path.mode,
+            tape,
+            path.network,
+            rate=rate * path.oversampling,
+            lanes=len(channels),
+        )
         up, down = stages(path.oversampling, path.phase)
         self._stages: list[Stage] = [
             *map(Interpolator, up),

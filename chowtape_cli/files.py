@@ -1,0 +1,101 @@
+"""Files that are whole or not there: written beside their place and renamed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+
+from chowtape_cli.errors import FileError
+
+
+def shown(path: Path | str) -> str:
+    """Return a path as one printable line, whatever bytes its name is made of."""
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file beside its place and rename it; an existing one is replaced.
+
+    Raises:
+        FileError: the place can't be written.
+    """
+    place = Path(os.path.realpath(path))
+    made = make_folders(place.parent)
+    part = None
+    try:
+        part = make_part_file(place)
+        part.write_bytes(content)
+        give_usual_rights(part)
+        part.replace(place)
+    except BaseException as error:
+        if part is not None:
+            part.unlink(missing_ok=True)
+        remove_folders(made)
+        if isinstance(error, OSError):
+            message = f"{shown(path)}: can't be written ({error.strerror}); choose another place"
+            raise FileError(message) from error
+        raise
+
+
+def make_folders(folder: Path) -> list[Path]:
+    """Make a folder and its parents; return those that were missing, innermost first."""
+    made = []
+    missing = folder
+    while not missing.exists():
+        made.append(missing)
+        missing = missing.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError(
+            f"{shown(folder)}: can't be made ({error.strerror}); choose another destination"
+        ) from error
+    return made
+
+
+def remove_folders(folders: list[Path]) -> None:
+    """Remove folders that were made in vain, unless something came to be in them."""
+    for folder in folders:
+        with contextlib.suppress(OSError):
+            folder.rmdir()
+
+
+def make_part_file(place: Path) -> Path:
+    """Make an empty file beside a place."""
+    try:
+        handle, name = tempfile.mkstemp(prefix=".chowtape-", suffix=".part", dir=place.parent)
+    except OSError as error:
+        raise FileError(
+            f"{shown(place.parent)}: is not writable ({error.strerror}); choose another destination"
+        ) from error
+    os.close(handle)
+    return Path(name)
+
+
+def give_usual_rights(part: Path) -> None:
+    """Give a part file the rights that a file has which was made in the usual way."""
+    umask = os.umask(0o022)
+    os.umask(umask)
+    part.chmod(0o666 & ~umask)
+
+
+def rename_without_clobbering(part: Path, place: Path, path: Path) -> None:
+    """Move a file to its place unless something came to be there in the meantime."""
+    try:
+        os.link(part, place)
+    except FileExistsError as error:
+        raise exists_already(path) from error
+    except OSError:  # a file system without hard links
+        if os.path.lexists(place):
+            raise exists_already(path) from None
+        part.replace(place)
+    else:
+        part.unlink()
+
+
+def exists_already(path: Path) -> FileError:
+    """Return the error of a file that may not be replaced."""
+    return FileError(f"{shown(path)}: exists already; give --overwrite or another name")

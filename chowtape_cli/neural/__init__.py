@@ -1,0 +1,1 @@
+"""State transition networks: banks of weights, and their training."""
