@@ -28,17 +28,50 @@ from chowtape_cli.neural.signals import Lessons, lessons
 Weights = NDArray[np.float64]
 
 DRIVES = (0.0, 0.02, 0.1, 0.2, 0.4, 0.7, 1.0)
-STARTS = {"2x4": 8, "2x8": 4, "3x4": 6}
-FINISHED = 2  # the best of the starts that are trained to the end
-ANCESTOR_SETTINGS, ANCESTOR_SEQUENCES = 40, 4
-POINT_SEQUENCES, CHECK_SEQUENCES = 12, 6
-FORCED_STEPS, FREE_STEPS, FINISH_STEPS, POINT_STEPS = 30, 30, 120, 12
+ANCESTOR_SEQUENCES, POINT_SEQUENCES, CHECK_SEQUENCES = 4, 12, 6
 # Holds what the data do not decide at the ancestor's values, so that neighbouring grid points
 # stay alike and can be interpolated.
 PRIOR = 1e-6
 # A grid point whose check is worse than this is tried again from other starts.
 WANTED_DB = -55.0
-ATTEMPTS = 3
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How much work goes into a bank.
+
+    Attributes:
+        starts: random starts of the ancestor.
+        finished: how many of the best starts are trained to the end.
+        settings: random settings that the ancestor learns from.
+        forced_steps, free_steps: steps of a start, teacher-forced and on its own state.
+        finish_steps: most steps of a finish.
+        point_steps: most steps of a grid point's first attempt.
+        attempts: at a grid point.
+    """
+
+    starts: int
+    finished: int
+    settings: int
+    forced_steps: int
+    free_steps: int
+    finish_steps: int
+    point_steps: int
+    attempts: int
+
+
+QUICK = Effort(
+    starts=2, finished=1, settings=6, forced_steps=15, free_steps=10, finish_steps=10,
+    point_steps=2, attempts=2,
+)  # fmt: skip
+# wider networks need fewer starts, and more time for each
+FULL = {
+    name: Effort(
+        starts=starts, finished=2, settings=40, forced_steps=30, free_steps=30, finish_steps=120,
+        point_steps=12, attempts=3,
+    )
+    for name, starts in (("2x4", 8), ("2x8", 4), ("3x4", 6))
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -49,12 +82,14 @@ class Plan:
         architecture: ``2x4``, ``2x8`` or ``3x4``.
         saturations, biases: the nodes of the grid.
         seed: of the random starts and of the training data.
+        effort: how much work goes into it.
     """
 
     architecture: str
     saturations: tuple[float, ...]
     biases: tuple[float, ...]
     seed: int
+    effort: Effort
 
     @property
     def layers(self) -> tuple[int, ...]:
@@ -62,14 +97,15 @@ class Plan:
         return (1, *ARCHITECTURES[self.architecture], 2)
 
 
-def make_plan(architecture: str, grid: tuple[int, int], seed: int) -> Plan:
+def make_plan(architecture: str, grid: tuple[int, int], seed: int, *, quick: bool = False) -> Plan:
     """Return the plan of an even grid: in saturation, and in the square root of bias.
 
     The physics is affine in sqrt(bias), and a bias near 0 changes it fast.
     """
     saturations = tuple(float(x) for x in np.linspace(0.0, 1.0, grid[0]))
     biases = tuple(float(x) ** 2 for x in np.linspace(0.0, 1.0, grid[1]))
-    return Plan(architecture, saturations, biases, seed)
+    effort = QUICK if quick else FULL[architecture]
+    return Plan(architecture, saturations, biases, seed, effort)
 
 
 @dataclass(frozen=True)
@@ -109,8 +145,8 @@ def start(plan: Plan, number: int) -> Fit:
     data = _ancestor_lessons(plan)
     draw = np.random.default_rng((plan.seed, number))
     weights = _random_weights(draw, plan.layers)
-    weights = _fit(weights, plan.layers, data, FORCED_STEPS, forced=True)
-    weights = _fit(weights, plan.layers, data, FREE_STEPS)
+    weights = _fit(weights, plan.layers, data, plan.effort.forced_steps, forced=True)
+    weights = _fit(weights, plan.layers, data, plan.effort.free_steps)
     return _measured(weights, plan.layers, data, began)
 
 
@@ -118,7 +154,7 @@ def finish(plan: Plan, begun: Fit) -> Fit:
     """Train a start to the end."""
     began = time.perf_counter()
     data = _ancestor_lessons(plan)
-    weights = _fit(begun.weights, plan.layers, data, FINISH_STEPS, least_gain=1e-4)
+    weights = _fit(begun.weights, plan.layers, data, plan.effort.finish_steps, least_gain=1e-4)
     return _measured(weights, plan.layers, data, began)
 
 
@@ -139,11 +175,11 @@ def grid_point(plan: Plan, ancestor: Weights, row: int, column: int) -> Fit:
     seed = [plan.seed, 1 + row, 1 + column]
     check = lessons(settings, CHECK_SEQUENCES, _number([*seed, 0]))
     champion = _measured(ancestor, plan.layers, check, began)
-    for attempt in range(ATTEMPTS):
+    for attempt in range(plan.effort.attempts):
         data = lessons(settings, POINT_SEQUENCES, _number([*seed, 1 + attempt]))
         draw = np.random.default_rng([*seed, 1 + attempt])
         first = ancestor + 0.02 * attempt * draw.standard_normal(ancestor.size)
-        steps = POINT_STEPS * (1 + 2 * attempt)
+        steps = plan.effort.point_steps * (1 + 2 * attempt)
         weights = _fit(first, plan.layers, data, steps, prior=ancestor)
         rival = _measured(weights, plan.layers, check, began)
         champion = best([champion, rival])[0]
@@ -166,7 +202,7 @@ def _ancestor_lessons(plan: Plan) -> Lessons:
             float(draw.choice(plan.saturations)),
             float(draw.choice(plan.biases)),
         )
-        for _ in range(ANCESTOR_SETTINGS)
+        for _ in range(plan.effort.settings)
     ]
     return lessons(settings, ANCESTOR_SEQUENCES, plan.seed)
 
