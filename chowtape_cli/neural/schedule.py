@@ -84,7 +84,7 @@ class Progress:
 def unit_count(plan: Plan) -> int:
     """Return how many units a whole training has."""
     grid = len(plan.saturations) * len(plan.biases)
-    return training.STARTS[plan.architecture] + training.FINISHED + grid
+    return plan.effort.starts + plan.effort.finished + grid
 
 
 def train(
@@ -127,11 +127,9 @@ def train(
         unit_done(line)
 
     done = progress.done
-    starts = {
-        f"start {n}": (training.start, (plan, n)) for n in range(training.STARTS[plan.architecture])
-    }
+    starts = {f"start {n}": (training.start, (plan, n)) for n in range(plan.effort.starts)}
     _run(starts, done, record, jobs)
-    promising = training.best([done[unit] for unit in starts], training.FINISHED)
+    promising = training.best([done[unit] for unit in starts], plan.effort.finished)
     finishes = {f"finish {n}": (training.finish, (plan, fit)) for n, fit in enumerate(promising)}
     _run(finishes, done, record, jobs)
     ancestor = training.best([done[unit] for unit in finishes])[0].weights
