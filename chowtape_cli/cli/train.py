@@ -45,15 +45,15 @@ ARCHITECTURES = ("2x4", "2x8", "3x4")
     help="The same seed gives the same bank.",
 )
 @click.option("--resume", is_flag=True, help="Go on where an interrupted training stopped.")
+@click.option("--quick", is_flag=True, help="A rough bank in a fraction of the time.")
 @click.option(
     "--only",
     multiple=True,
     metavar="S,B",
-    help="Train just the grid point nearest to saturation S and bias B of the bank "
-    "again; may be given several times.",
+    help="Train just the grid point nearest to saturation S and bias B of the bank again; may be "
+    "given several times.",
 )
-@click.option("--overwrite", is_flag=True,
-              help="Replace the bank, or what is begun of it.")  # fmt: skip
+@click.option("--overwrite", is_flag=True, help="Replace the bank, or what is begun of it.")
 def train(
     arch: str,
     grid: str,
@@ -61,6 +61,7 @@ def train(
     out: Path | None,
     seed: int,
     resume: bool,
+    quick: bool,
     only: tuple[str, ...],
     overwrite: bool,
 ) -> None:
@@ -79,12 +80,12 @@ def train(
     from chowtape_cli.neural import schedule
     from chowtape_cli.neural.training import make_plan
 
-    plan = make_plan(arch, nodes, seed)
+    plan = make_plan(arch, nodes, seed, quick=quick)
     if only:
-        _redo(out, only, seed, jobs)
+        _redo(out, only, seed, jobs, quick=quick)
         return
     _check_place(out, resume=resume, overwrite=overwrite)
-    command = f"chowtape train --arch {arch} --grid {grid} --seed {seed}"
+    command = f"chowtape train --arch {arch} --grid {grid} --seed {seed}{' --quick' * quick}"
     with tqdm(total=schedule.unit_count(plan), unit="network", dynamic_ncols=True) as bar:
 
         def unit_done(line: str) -> None:
@@ -98,15 +99,16 @@ def train(
     click.echo(f"{out}: {bank.weights[..., 0].size} networks, median {median} dB, worst {worst} dB")
 
 
-def _redo(out: Path, only: tuple[str, ...], seed: int, jobs: int) -> None:
+def _redo(out: Path, only: tuple[str, ...], seed: int, jobs: int, *, quick: bool) -> None:
     from chowtape_cli.neural import bank as banks
     from chowtape_cli.neural import schedule
-    from chowtape_cli.neural.training import Plan
+    from chowtape_cli.neural.training import FULL, QUICK, Plan
 
     held = banks.load(out)
     if held.form != banks.TAPE_FORM:
         raise click.UsageError(f"{out} holds ChowTape's networks; there is nothing to train")
-    plan = Plan(held.architecture, held.saturations, held.biases, seed)
+    effort = QUICK if quick else FULL[held.architecture]
+    plan = Plan(held.architecture, held.saturations, held.biases, seed, effort)
     points = [_point(text, plan.saturations, plan.biases) for text in only]
     schedule.retrain(plan, out, sorted(set(points)), jobs=jobs, unit_done=click.echo)
 
