@@ -5,6 +5,8 @@ The step is that of `dsp.kernels.tape_network`, in double precision, one sequenc
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,7 +19,6 @@ from chowtape_cli.dsp.kernels.tape_network import (
     BOUND,
     CLIP,
     KNEE,
-    LEAST_B,
 )
 
 Array = NDArray[np.float64]
@@ -95,26 +96,22 @@ def _head(
     u = v * (1.0 / 1.9) * (1.0 + eps * c * L1)
     C = u * (D * m + w)
     B = 1.0 - beta * D + u * m
-    free = B > LEAST_B
-    B = max(B, LEAST_B)
-    den = B * B + beta * C
-    opened = C * B / den
+    root = math.sqrt(max(B * B + 4.0 * beta * C, 0.0))
+    opened = 2.0 * C / max(B + root, 1e-9)
     shut = u * w
     u_1 = v * (1.0 / 1.9) * eps * c
     if opened < shut:
         return shut, 0.0, (u_1 * w + u * cr) * yy, 0.0
+    # beta S^2 + B S = C: dS (B + 2 beta S) = dC - S dB, and B + 2 beta S is the root
+    by_root = 1.0 / max(root, 1e-9)
     m_1 = -beta * cr
-    C_0, C_q = u * m, -u * m * E
     C_1 = u_1 * (D * m + w) + u * (q * eps * m + D * m_1 + cr)
-    B_0, B_q = (-beta, beta * E) if free else (0.0, 0.0)
-    B_1 = -beta * q * eps + u_1 * m + u * m_1 if free else 0.0
-    by_C = (B - opened * beta) / den
-    by_B = (C - 2.0 * opened * B) / den
+    B_1 = -beta * q * eps + u_1 * m + u * m_1
     return (
         opened,
-        (by_C * C_0 + by_B * B_0) * z,
-        (by_C * C_1 + by_B * B_1) * yy,
-        by_C * C_q + by_B * B_q,
+        by_root * (u * m + opened * beta) * z,
+        by_root * (C_1 - opened * B_1) * yy,
+        -by_root * (u * m + opened * beta) * E,
     )
 
 

@@ -7,7 +7,7 @@ algebra. In units of M_s, for a rising field, with ``X = H/a``, ``eps = alpha M_
 
     r = 1/(3 + |X|);   (N0, N1) = network(6 r - 1);   L = X r N0,   L' = (3 r)^2 N1
     w = c (k/a) L',   m = 1 - beta w,   u = (|h|/(1.9 k)) (1 + eps c L'),   D = L - p (1 - eps L')
-    gate open:   S = C B/(B^2 + beta C),   C = u (D m + w),   B = max(1 - beta D + u m, 1/10)
+    gate open:   beta S^2 + B S = C,   B = 1 - beta D + u m,   C = u (D m + w)
     gate shut:   S = u w
     S is the larger of the two;   p' = p + 2 S;   M = (p + p')/2
 
@@ -36,6 +36,7 @@ from chowtape_cli.dsp.kernels.compiling import inlined, kernel
 
 # samples in time for which the network is evaluated in one go
 BLOCK = 32
+N = BLOCK * LANES
 # One flat scratch array of rows; each has room for the sample before the block. The distances are
 # constants, so that the compiler sees what may be vectorised; the 16 keep rows off one cache set.
 ROW = (BLOCK + 1) * LANES + 16
@@ -50,10 +51,9 @@ A1, A3, A5 = 0.94673444, -0.19555675, 0.01961658
 CLIP = 2.1368
 KNEE = 3.0
 BOUND = 1.1
-LEAST_B = 0.1
 
 _f = np.float32
-_ONE, _KNEE, _LEAST_B = _f(1.0), _f(KNEE), _f(LEAST_B)
+_ZERO, _ONE, _FOUR, _KNEE, _TINY = _f(0.0), _f(1.0), _f(4.0), _f(KNEE), _f(1e-9)
 _CLIP, _C0, _C1 = _f(CLIP), _f(A1 / A5), _f(A3 / A5)
 _NEW, _OLD = _f(1.75), _f(0.75)
 # the bound: 1.1 + 10 (4.2 - peak), within 1.1 and 4; the peak: of |H| and 4 |h|, less |h|/16 a step
@@ -72,7 +72,7 @@ def _squash(x: Any) -> Any:
 
 
 @inlined
-def _layer(x: Flat, to: int, source: int, inputs: int, units: int, W: Flat, k: int, n: int) -> None:
+def _layer(x: Flat, to: int, source: int, inputs: int, units: int, W: Flat, k: int) -> None:
     """Rows ``to`` become squash(W rows ``source`` + b); in W, the matrix at k, then biases."""
     for unit in range(units):
         b = W[k + units * inputs + unit]
@@ -80,19 +80,19 @@ def _layer(x: Flat, to: int, source: int, inputs: int, units: int, W: Flat, k: i
         u = to + unit * ROW
         w0 = W[w]
         if inputs == 1:
-            for i in range(n):
+            for i in range(N):
                 x[u + i] = _squash(b + w0 * x[source + i])
             continue
         w1, w2, w3 = W[w + 1], W[w + 2], W[w + 3]
         if inputs == 4:
-            for i in range(n):
+            for i in range(N):
                 v = source + i
                 x[u + i] = _squash(
                     b + w0 * x[v] + w1 * x[v + ROW] + w2 * x[v + 2 * ROW] + w3 * x[v + 3 * ROW]
                 )
             continue
         w4, w5, w6, w7 = W[w + 4], W[w + 5], W[w + 6], W[w + 7]
-        for i in range(n):
+        for i in range(N):
             v = source + i
             x[u + i] = _squash(
                 b
@@ -115,28 +115,29 @@ def _output(x: Flat, source: int, units: int, W: Flat, k: int, i: int) -> Any:
 
 
 @inlined
-def _curves(x: Flat, source: int, units: int, W: Flat, k: int, n: int) -> None:
+def _curves(x: Flat, source: int, units: int, W: Flat, k: int) -> None:
     """Fill CURVE with L and SLOPE with L'; 1/a and the 9 are in the weights."""
     b0, b1 = W[k + 2 * units], W[k + 2 * units + 1]
-    for i in range(n):
+    for i in range(N):
         r = x[RECIPROCAL + i]
         x[CURVE + i] = x[FIELD + LANES + i] * r * (b0 + _output(x, source, units, W, k, i))
         x[SLOPE + i] = r * r * (b1 + _output(x, source, units, W, k + units, i))
 
 
 @inlined
-def _recursion(x: Flat, constants: Flat, n: int) -> None:
+def _recursion(x: Flat, constants: Flat) -> None:
     """Fill RATE with h, PEAK with the follower of the field, and STATE with p, in time order."""
     reversible, beta, eps = constants[1], constants[2], constants[3]
     rate, rate_slope = constants[4], constants[5]
-    for i in range(n):
-        rise = x[FIELD + LANES + i] - x[FIELD + i]
-        x[RATE + LANES + i] = _NEW * rise - _OLD * x[RATE + i]
-    for i in range(n):
-        speed = abs(x[RATE + LANES + i])
-        now = max(abs(x[FIELD + LANES + i]), _PEAK_RATE * speed)
+    four_beta = _FOUR * beta
+    for i in range(N):
+        H = x[FIELD + LANES + i]
+        h = _NEW * (H - x[FIELD + i]) - _OLD * x[RATE + i]
+        x[RATE + LANES + i] = h
+        speed = abs(h)
+        now = max(abs(H), _PEAK_RATE * speed)
         x[PEAK + LANES + i] = max(now, x[PEAK + i] - _PEAK_FORGET * speed)
-    for i in range(n):
+    for i in range(N):
         h = x[RATE + LANES + i]
         L1 = x[SLOPE + i]
         p = x[STATE + i]
@@ -146,8 +147,9 @@ def _recursion(x: Flat, constants: Flat, n: int) -> None:
         delta = math.copysign(_ONE, h)
         D = delta * (x[CURVE + i] - p * (_ONE - eps * L1))
         C = u * (D * m + w)
-        B = max(_ONE - beta * D + u * m, _LEAST_B)
-        S = max(C * B / (B * B + beta * C), u * w)
+        B = _ONE - beta * D + u * m
+        root = np.sqrt(max(B * B + four_beta * C, _ZERO))
+        S = max((C + C) / max(B + root, _TINY), u * w)
         bound = min(max(_BOUND_AT_0 - _BOUND_SLOPE * x[PEAK + LANES + i], _BOUND), _BOUND_CALM)
         x[STATE + LANES + i] = min(max(p + delta * (S + S), -bound), bound)
 
@@ -178,29 +180,32 @@ def tape_network(depth: int, width: int) -> Callable[..., None]:
             W: the weights with the head's factors folded in, Shape: (weights,).
             constants: ``1/a, c k/a, beta, eps, 1/(1.9 k), eps c/(1.9 k), M_s/2``.
         """
-        for start in range(0, H.size, BLOCK * LANES):
-            n = min(BLOCK * LANES, H.size - start)
+        for start in range(0, H.size, N):
+            n = min(N, H.size - start)
+            source, target = H[start : start + n], M_out[start : start + n]
             for row in range(CARRIED):
                 for lane in range(LANES):
                     x[row * ROW + lane] = state[row * LANES + lane]
             for i in range(n):
-                x[FIELD + LANES + i] = H[start + i]
+                x[FIELD + LANES + i] = source[i]
+            # from here on always a whole block, even where the last one is shorter: what follows
+            # its end is never used
             one_over_a = constants[0]
-            for i in range(n):
+            for i in range(N):
                 x[RECIPROCAL + i] = _ONE / (_KNEE + one_over_a * abs(x[FIELD + LANES + i]))
-            _layer(x, UNITS_A, RECIPROCAL, 1, width, W, 0, n)
+            _layer(x, UNITS_A, RECIPROCAL, 1, width, W, 0)
             k = 2 * width
-            _layer(x, UNITS_B, UNITS_A, width, width, W, k, n)
+            _layer(x, UNITS_B, UNITS_A, width, width, W, k)
             k += width * (width + 1)
             if depth == 2:
-                _curves(x, UNITS_B, width, W, k, n)
+                _curves(x, UNITS_B, width, W, k)
             else:
-                _layer(x, UNITS_A, UNITS_B, width, width, W, k, n)
-                _curves(x, UNITS_A, width, W, k + width * (width + 1), n)
-            _recursion(x, constants, n)
+                _layer(x, UNITS_A, UNITS_B, width, width, W, k)
+                _curves(x, UNITS_A, width, W, k + width * (width + 1))
+            _recursion(x, constants)
             half_M_s = constants[6]
             for i in range(n):
-                M_out[start + i] = half_M_s * (x[STATE + i] + x[STATE + LANES + i])
+                target[i] = half_M_s * (x[STATE + i] + x[STATE + LANES + i])
             for row in range(CARRIED):
                 for lane in range(LANES):
                     state[row * LANES + lane] = x[row * ROW + n + lane]
