@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import signal
-import sys
-from types import FrameType
 
-import click
+# Ctrl-C while the rest is being imported ends the process without a word.
+signal.signal(signal.SIGINT, signal.SIG_DFL)
 
-from chowtape_cli.cli import chowtape
-from chowtape_cli.errors import ChowtapeError
+import os  # noqa: E402
+import sys  # noqa: E402
+from types import FrameType  # noqa: E402
 
+import click  # noqa: E402
+
+from chowtape_cli.cli import chowtape  # noqa: E402
+from chowtape_cli.errors import ChowtapeError  # noqa: E402
+
+EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_INTERRUPTED = 130
-EXIT_TERMINATED = 143
+_ENDING_SIGNALS = ("SIGTERM", "SIGHUP", "SIGXCPU")
 
 
 def main() -> None:
@@ -24,10 +29,36 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run the command on the given arguments and return its exit code."""
+    _prepare()
+    code = EXIT_FAILED
+    try:
+        code = _run(arguments)
+        sys.stdout.flush()
+    except BrokenPipeError:  # whoever read our output has gone, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return code
+
+
+def _prepare() -> None:
+    """Make streams that can take any file name, and signals that let us clean up."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115, PTH123
     for stream in (sys.stdout, sys.stderr):
-        if hasattr(stream, "reconfigure"):  # any file name can be shown on any terminal
+        if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
-    signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    for name in _ENDING_SIGNALS:
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _end)
+
+
+def _end(number: int, _frame: FrameType | None) -> None:
+    sys.exit(128 + number)
+
+
+def _run(arguments: list[str]) -> int:
     try:
         outcome = chowtape.main(arguments, prog_name="chowtape", standalone_mode=False)
     except ChowtapeError as error:
@@ -38,30 +69,32 @@ def run(arguments: list[str]) -> int:
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "chowtape"
         hint = f"see '{command} --help'"
-        message = error.format_message().rstrip(".").replace("\n", " ")
+        message = error.format_message().rstrip(".")
         return _complain(f"{message}; {hint}", EXIT_USAGE)
     except (KeyboardInterrupt, click.Abort):
         return _complain("interrupted; nothing half-written was left behind", EXIT_INTERRUPTED)
-    except BrokenPipeError:  # the reader of our output has gone, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+    except BrokenPipeError:
+        raise
     except OSError as error:  # the machine's doing, and nothing that a module expected
-        return _complain(f"{error.strerror}: {error.filename}; check the path and its rights", 1)
+        where = f": {error.filename}" if error.filename else " (on standard output?)"
+        return _complain(f"{error.strerror}{where}; check the path and its rights", EXIT_FAILED)
     except Exception as error:
         if os.environ.get("CHOWTAPE_DEBUG"):
             raise
-        what = " ".join(f"{type(error).__name__}: {error}".split())
-        return _complain(f"a bug: {what}; set CHOWTAPE_DEBUG=1 to see where, and report it", 1)
+        return _complain(
+            f"a bug: {type(error).__name__}: {error}; set CHOWTAPE_DEBUG=1 to see where, and "
+            "report it",
+            EXIT_FAILED,
+        )
     return outcome if isinstance(outcome, int) else 0
 
 
 def _complain(message: str, exit_code: int) -> int:
-    click.echo(f"chowtape: {message}", err=True)
+    """Print one line on stderr, whatever characters a file name brought into it."""
+    line = " ".join(message.split(" "))
+    printable = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+    click.echo("chowtape: " + "".join(printable), err=True)
     return exit_code
-
-
-def _terminate(_signal: int, _frame: FrameType | None) -> None:
-    sys.exit(EXIT_TERMINATED)
 
 
 if __name__ == "__main__":

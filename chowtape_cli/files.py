@@ -11,8 +11,8 @@ from chowtape_cli.errors import FileError
 
 
 def shown(path: Path | str) -> str:
-    """Return a path as one printable line, whatever bytes its name is made of."""
-    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    """Return a path, or a message with paths in it, as one printable line, whatever is in it."""
+    text = str(path).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
@@ -23,37 +23,41 @@ def write_whole(path: Path, content: bytes) -> None:
         FileError: the place can't be written.
     """
     place = Path(os.path.realpath(path))
-    made = make_folders(place.parent)
+    missing = missing_folders(place.parent)
     part = None
     try:
+        make_folders(place.parent)
         part = make_part_file(place)
         part.write_bytes(content)
-        give_usual_rights(part)
+        give_usual_rights(part, place)
         part.replace(place)
     except BaseException as error:
         if part is not None:
             part.unlink(missing_ok=True)
-        remove_folders(made)
+        remove_folders(missing)
         if isinstance(error, OSError):
             message = f"{shown(path)}: can't be written ({error.strerror}); choose another place"
             raise FileError(message) from error
         raise
 
 
-def make_folders(folder: Path) -> list[Path]:
-    """Make a folder and its parents; return those that were missing, innermost first."""
-    made = []
-    missing = folder
-    while not missing.exists():
-        made.append(missing)
-        missing = missing.parent
+def missing_folders(folder: Path) -> list[Path]:
+    """Return the folders of a path that are not there, innermost first."""
+    missing = []
+    while not folder.exists():
+        missing.append(folder)
+        folder = folder.parent
+    return missing
+
+
+def make_folders(folder: Path) -> None:
+    """Make a folder and its parents where they are missing."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise FileError(
             f"{shown(folder)}: can't be made ({error.strerror}); choose another destination"
         ) from error
-    return made
 
 
 def remove_folders(folders: list[Path]) -> None:
@@ -75,11 +79,11 @@ def make_part_file(place: Path) -> Path:
     return Path(name)
 
 
-def give_usual_rights(part: Path) -> None:
-    """Give a part file the rights that a file has which was made in the usual way."""
+def give_usual_rights(part: Path, place: Path) -> None:
+    """Give a part file the rights of the file that it replaces, or those of a new one."""
     umask = os.umask(0o022)
     os.umask(umask)
-    part.chmod(0o666 & ~umask)
+    part.chmod(place.stat().st_mode & 0o777 if place.exists() else 0o666 & ~umask)
 
 
 def rename_without_clobbering(part: Path, place: Path, path: Path) -> None:

@@ -21,8 +21,9 @@ from chowtape_cli.audio_files import (
 )
 from chowtape_cli.dsp.chain import Chain
 from chowtape_cli.dsp.chain import Path as SignalPath
-from chowtape_cli.dsp.resampling import RateConverter
-from chowtape_cli.errors import ChowtapeError, SampleError, SettingsError
+from chowtape_cli.dsp.quantise import first_unusable
+from chowtape_cli.dsp.resampling import RateConverter, awkward
+from chowtape_cli.errors import ChowtapeError, SampleError
 from chowtape_cli.files import shown
 from chowtape_cli.settings import RenderSettings, decibels_to_gain
 
@@ -97,11 +98,7 @@ class _Renderer:
     """The whole path of one recording, sample-rate conversion included, as a stream of blocks."""
 
     def __init__(self, settings: RenderSettings, rate: int, channels: int) -> None:
-        if settings.dc_block >= rate / 2:
-            raise SettingsError(
-                f"--dc-block {settings.dc_block:g} Hz must be below half the sample rate of "
-                f"{rate} Hz; give a lower one, or 0 for none"
-            )
+        check_rates(settings, rate)
         self.chain = Chain(signal_path(settings), rate, channels)
         self._converter = None
         if settings.rate not in (None, rate):
@@ -116,6 +113,20 @@ class _Renderer:
         if self._converter is None:
             return ready
         return np.concatenate((self._converter.push(ready), self._converter.finish()))
+
+
+def check_rates(settings: RenderSettings, rate: int) -> None:
+    """Raise SampleError where a setting does not go with the sample rate of the source (Hz)."""
+    if settings.dc_block >= rate / 2:
+        raise SampleError(
+            f"--dc-block {settings.dc_block:g} Hz must be below half the sample rate of "
+            f"{rate} Hz; give a lower one, or 0 for none"
+        )
+    if settings.rate is not None and awkward(rate, settings.rate):
+        raise SampleError(
+            f"--rate {settings.rate} has too little in common with the source's {rate} Hz to "
+            "convert between them; give a rounder one"
+        )
 
 
 def signal_path(settings: RenderSettings) -> SignalPath:
@@ -156,8 +167,8 @@ def render_array(
         settings: what to do; the defaults where None. ``subtype`` and ``dither`` do not apply.
 
     Raises:
-        SampleError: NaN, Inf, or another shape.
-        SettingsError: the DC blocker's corner is not below half the rate.
+        SampleError: NaN, Inf, another shape, or a rate that a setting does not go with.
+        BankError: the networks of mode stn can't be read.
     """
     settings = settings or RenderSettings()
     given = np.asarray(samples, dtype=np.float64)
@@ -166,10 +177,9 @@ def render_array(
     x = given[:, None] if given.ndim == 1 else given
     if x.shape[1] == 0:
         raise SampleError("samples have no channels; give (frames, channels)")
-    if not np.isfinite(x).all():
-        frame, channel = np.argwhere(~np.isfinite(x))[0]
-        kind = "NaN" if np.isnan(x[frame, channel]) else "Inf"
-        raise SampleError(f"channel {channel + 1}, frame {frame} is {kind}; give finite samples")
+    place = first_unusable(x)
+    if place is not None:
+        raise SampleError(f"{place}; give finite samples")
     renderer = _Renderer(settings, rate, x.shape[1])
     y = np.concatenate((renderer.push(x), renderer.finish()))
     return ArrayRender(
@@ -196,6 +206,7 @@ def plan_file(
     source, destination = Path(source), Path(destination)
     with Source(source) as opened:
         check_destination(destination, source, overwrite=overwrite)
+        check_rates(settings, opened.info.rate)
         plan = plan_output(opened.info, destination, settings.subtype, settings.rate)
         return replace(_planned(opened.info, destination, plan), status="planned")
 
@@ -220,8 +231,8 @@ def render_file(
 
     Raises:
         AudioFileError: the source can't be read or the destination can't be written.
-        SampleError: a sample is NaN or Inf.
-        SettingsError: the DC blocker's corner is not below half the rate.
+        SampleError: a sample is NaN or Inf, or a setting does not go with the sample rate.
+        BankError: the networks of mode stn can't be read.
     """
     settings = settings or RenderSettings()
     source, destination = Path(source), Path(destination)
@@ -300,12 +311,13 @@ def _warnings(
     lines = []
     if output.clipped:
         level = 20.0 * math.log10(peak)
-        advice = f"{math.floor((settings.output_gain - level) * 10.0 - 1e-9) / 10.0:.1f} avoids it"
-        if settings.mix < 100.0:  # the gain acts on the wet part alone
-            advice = "lower avoids it, unless the dry source clips by itself"
+        gain = math.floor((settings.output_gain - level) * 10.0 - 1e-9) / 10.0
+        advice = f"--output-gain {gain:.1f} avoids it"
+        if settings.mix < 100.0:  # that gain acts on the wet part alone
+            advice = "turn the source down, or lower --output-gain"
         lines.append(
             f"{shown(destination)}: {output.clipped} samples clipped at a peak of "
-            f"{level:+.2f} dBFS; --output-gain {advice}"
+            f"{level:+.2f} dBFS; {advice}"
         )
     if resets:
         lines.append(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
@@ -19,6 +20,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 from chowtape_cli import __version__
 from chowtape_cli.bench import Figure
@@ -28,6 +30,16 @@ from chowtape_cli.render import FileReport
 from chowtape_cli.settings import RenderSettings
 
 ProgressCall = Callable[[int, "int | None", int], None]
+
+
+@contextlib.contextmanager
+def to_whoever_listens() -> Iterator[None]:
+    """Print in this context; a reader that has gone, as `head` does, is no failure."""
+    try:
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextlib.contextmanager
@@ -42,7 +54,7 @@ def progress(name: str, *, enabled: bool = True) -> Iterator[ProgressCall | None
         yield None
         return
     bar = Progress(
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TaskProgressColumn(),
         TextColumn("{task.fields[speed]}"),
@@ -67,15 +79,11 @@ def print_report(files: Sequence[FileReport], *, verbose: bool = False) -> None:
     for file in files:
         if file.status == "failed":
             continue
-        console.print(f"[bold]{_plain(file.source)}[/] -> [bold]{_plain(file.output)}[/]")
+        console.print(Text(f"{shown(file.source)} -> {shown(file.output)}", style="bold"))
         table = Table.grid(padding=(0, 2))
         for label, text in _lines(file, verbose=verbose):
             table.add_row(f"  {label}", text)
         console.print(table)
-
-
-def _plain(path: str) -> str:
-    return shown(path).replace("[", r"\[")
 
 
 def _lines(file: FileReport, *, verbose: bool) -> Iterator[tuple[str, str]]:
@@ -165,7 +173,7 @@ def print_bank(path: Path, bank: Bank, level: float) -> None:
     """Print what a bank holds, and its accuracy map at one level as a coloured table."""
     console = Console(highlight=False)
     table = Table.grid(padding=(0, 2))
-    table.add_row("bank", _plain(str(path)), style="bold")
+    table.add_row("bank", Text(shown(path)), style="bold")
     form = "chowtape's own form" if bank.form == "tape" else "ChowTape's networks, as in the plugin"
     table.add_row("networks", f"{bank.weights[..., 0].size} of {bank.architecture}, {form}")
     grid = f"{len(bank.saturations)} saturations x {len(bank.biases)} biases"

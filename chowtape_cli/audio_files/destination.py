@@ -21,12 +21,13 @@ from chowtape_cli.audio_files.formats import (
 )
 from chowtape_cli.audio_files.reproducible import remove_time_of_writing
 from chowtape_cli.dsp.quantise import dither_source, quantise
-from chowtape_cli.errors import AudioFileError, FileError
+from chowtape_cli.errors import AudioFileError
 from chowtape_cli.files import (
     exists_already,
     give_usual_rights,
     make_folders,
     make_part_file,
+    missing_folders,
     remove_folders,
     rename_without_clobbering,
     shown,
@@ -55,7 +56,7 @@ def _check_destination(destination: Path, source: Path | None, overwrite: bool) 
         raise AudioFileError(f"{shown(destination)}: is the source itself; choose another name")
     if os.path.lexists(destination):
         if destination.exists() and not destination.is_file():
-            raise AudioFileError(f"{shown(destination)}: is not a regular file")
+            raise AudioFileError(f"{shown(destination)}: is a pipe or device; name a file")
         if not overwrite:
             raise exists_already(destination)
     folder = _nearest_folder(destination.parent)
@@ -98,21 +99,20 @@ class Destination:
         self.lost_tags: list[str] = []
         self._place = Path(os.path.realpath(path))
         self._plan = plan
+        self._tags = tags or {}
         self._overwrite = overwrite
         self._bits = INTEGER_BITS.get(plan.subtype) or (
             16 if plan.subtype in SIXTEEN_BIT_CODECS else None
         )
         dithered = dither and INTEGER_BITS.get(plan.subtype, 32) <= 16
         self._dither = dither_source() if dithered else None
-        self._made_folders = make_folders(self._place.parent)
+        self._missing_folders = missing_folders(self._place.parent)
+        self._part: Path | None = None
         try:
+            make_folders(self._place.parent)
             self._part = make_part_file(self._place)
-        except FileError:
-            remove_folders(self._made_folders)
-            raise
-        try:
             self._file = self._open()
-            self._carry(tags or {})
+            self._carry()
         except BaseException:
             self.discard()
             raise
@@ -121,7 +121,7 @@ class Destination:
         plan = self._plan
         try:
             file = sf.SoundFile(
-                os.fsencode(self._part),
+                os.fsencode(self._begun),
                 "w",
                 plan.rate,
                 plan.channels,
@@ -134,12 +134,10 @@ class Destination:
         sf._snd.sf_command(file._file, _SFC_SET_ADD_PEAK_CHUNK, sf._ffi.NULL, 0)
         return file
 
-    def _carry(self, tags: dict[str, str]) -> None:
-        for name, text in tags.items():
-            try:
+    def _carry(self) -> None:
+        for name, text in self._tags.items():
+            with contextlib.suppress(sf.LibsndfileError):  # found missing when it is read back
                 setattr(self._file, name, text)
-            except sf.LibsndfileError:
-                self.lost_tags.append(name)
 
     def __enter__(self) -> Destination:
         return self
@@ -180,16 +178,23 @@ class Destination:
             except (sf.LibsndfileError, AssertionError) as error:
                 raise self._write_failed() from error
 
+    @property
+    def _begun(self) -> Path:
+        """The file in the making; it exists once the constructor is through."""
+        assert self._part is not None
+        return self._part
+
     def _commit(self) -> None:
+        part = self._begun
         self._file.close()
         self._check_written()
-        remove_time_of_writing(self._part, self._plan.format)
-        give_usual_rights(self._part)
+        remove_time_of_writing(part, self._plan.format)
+        give_usual_rights(part, self._place)
         try:
             if self._overwrite:
-                self._part.replace(self._place)
+                part.replace(self._place)
             else:
-                rename_without_clobbering(self._part, self._place, self.path)
+                rename_without_clobbering(part, self._place, self.path)
         except OSError as error:
             raise AudioFileError(
                 f"{shown(self.path)}: can't be put in place ({error.strerror})"
@@ -199,7 +204,8 @@ class Destination:
         """Read the header back: a disk that filled up at the last moment shows only here."""
         plan = self._plan
         try:
-            info = sf.info(os.fsencode(self._part))
+            with sf.SoundFile(os.fsencode(self._begun)) as written:
+                frames, kept = written.frames, written.copy_metadata()
         except sf.LibsndfileError as error:
             if self.frames == 0:
                 raise AudioFileError(
@@ -207,14 +213,15 @@ class Destination:
                     "frames; write a WAV"
                 ) from error
             raise self._write_failed() from error
-        if info.frames < self.frames:
+        if frames < self.frames:
             raise self._write_failed()
+        self.lost_tags = [name for name in self._tags if name not in kept]
 
     def _write_failed(self) -> AudioFileError:
         """Ask the file system for the reason that libsndfile does not pass on."""
         reason = "the disk may be full"
         try:
-            with self._part.open("ab") as probe:
+            with self._begun.open("ab") as probe:
                 probe.write(b"\0" * 65_536)
                 probe.flush()
                 os.fsync(probe.fileno())
@@ -230,5 +237,6 @@ class Destination:
         if hasattr(self, "_file"):
             with contextlib.suppress(sf.LibsndfileError):
                 self._file.close()
-        self._part.unlink(missing_ok=True)
-        remove_folders(self._made_folders)
+        if self._part is not None:
+            self._part.unlink(missing_ok=True)
+        remove_folders(self._missing_folders)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +33,7 @@ SIXTEEN_BIT_CODECS = frozenset({
     "G723_40", "NMS_ADPCM_16", "NMS_ADPCM_24", "NMS_ADPCM_32",
 })  # fmt: skip
 FLOAT_BITS = {"FLOAT": 25, "DOUBLE": 54}
+_FOUR_GIB = (1 << 32) - (1 << 20)  # less what the other chunks may take
 LOSSY_BITS = 24  # what a decoded lossy source is kept at where its own coding can't be
 
 
@@ -107,12 +108,28 @@ def plan_output(
     for name in wanted:
         plan = OutputFormat(container, name, rate, source.channels)
         if _can_hold(plan):
-            return plan
+            return _for_its_size(plan, source, destination)
     raise AudioFileError(
         f"{shown(destination)}: {container} {wanted[0]} can't hold {source.channels} "
         f"channel{'s' * (source.channels != 1)} at {rate} Hz; choose another extension, "
         "--rate or --subtype"
     )
+
+
+def _for_its_size(plan: OutputFormat, source: AudioInfo, destination: Path) -> OutputFormat:
+    """Return the plan, as RF64 where a WAV would pass 4 GiB; raise where there is no such way."""
+    if source.frames is None or plan.format not in ("WAV", "WAVEX", "AIFF", "AU"):
+        return plan
+    bits = (INTEGER_BITS | {"FLOAT": 32, "DOUBLE": 64}).get(plan.subtype, 16)
+    frames = source.frames * plan.rate // source.rate
+    if frames * plan.channels * ((bits + 7) // 8) < _FOUR_GIB:
+        return plan
+    if plan.format in ("AIFF", "AU"):
+        raise AudioFileError(
+            f"{shown(destination)}: {plan.format} ends at 4 GiB, and this would be longer; "
+            "name it .wav, .w64 or .caf"
+        )
+    return replace(plan, format="RF64")
 
 
 def _nearest_subtypes(subtype: str, container: str) -> list[str]:

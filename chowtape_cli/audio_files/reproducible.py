@@ -1,7 +1,7 @@
 """The same render gives the same bytes: what libsndfile writes of the clock is taken out again.
 
-Two containers hold something that differs from one run to the next: OGG a random stream serial
-number (RFC 3533, section 6), MAT5 the date in its header text.
+Some containers hold what differs from one run to the next: OGG a random stream serial number
+(RFC 3533, section 6), MAT5 the date in its header text, SVX and MPC2K the name of the part file.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 OGG_SERIAL = b"tape"
 _OGG_HEADER_BYTES = 27
-_MAT5_TEXT_BYTES = 116
+_HEADER_BYTES = 116
 _BITS_REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 
@@ -21,7 +21,9 @@ def remove_time_of_writing(path: Path, container: str) -> None:
     if container == "OGG":
         _fix_ogg_serial(path)
     elif container == "MAT5":
-        _blank_mat5_date(path)
+        _blank(path, rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC")
+    elif container in ("SVX", "MPC2K"):
+        _blank(path, rb"\.chowtape-\w*(?:\.part)?")
 
 
 def _fix_ogg_serial(path: Path) -> None:
@@ -40,8 +42,8 @@ def _ogg_checksum(page: bytes) -> int:
     return int(f"{mirrored:032b}"[::-1], 2)
 
 
-def _blank_mat5_date(path: Path) -> None:
+def _blank(path: Path, pattern: bytes) -> None:
     with path.open("r+b") as file:
-        text = file.read(_MAT5_TEXT_BYTES)
+        header = file.read(_HEADER_BYTES)
         file.seek(0)
-        file.write(re.sub(rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC", lambda m: b" " * len(m[0]), text))
+        file.write(re.sub(pattern, lambda match: b" " * len(match[0]), header))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Iterator
@@ -11,7 +12,8 @@ import numpy as np
 import soundfile as sf
 from numpy.typing import NDArray
 
-from chowtape_cli.audio_files.formats import AudioInfo, reason_of
+from chowtape_cli.audio_files.formats import WAV_FAMILY, AudioInfo, reason_of
+from chowtape_cli.dsp.quantise import first_unusable
 from chowtape_cli.errors import AudioFileError, SampleError
 from chowtape_cli.files import shown
 
@@ -19,6 +21,7 @@ BLOCK_FRAMES = 65_536
 
 _STREAMED_SIZES = (0xFFFFFFFF, 0xFFFFFFFF - 8, 0x7FFFFFFF)  # "length unknown" of a piped header
 _UNKNOWN_FRAMES = 1 << 62
+_ONLY_A_HEADER = 65_536  # bytes
 
 
 class Source:
@@ -67,6 +70,7 @@ class Source:
             _check_finite(block, position, self.info.path)
             position += len(block)
             yield block
+        _check_whole(self.info.path, self._file.extra_info)
         # an MP3's length may be an estimate; nothing else's is
         slack = 2 * 1152 if self.info.format == "MP3" else 0
         if self.info.frames is not None and position + slack < self.info.frames:
@@ -75,6 +79,8 @@ class Source:
 
 def _open_for_reading(path: Path) -> sf.SoundFile:
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise AudioFileError(f"{shown(path)}: is a pipe or device; save it to a file first")
         with path.open("rb") as file:
             if not file.read(1):
                 raise AudioFileError(f"{shown(path)}: is empty (0 bytes); get a whole copy of it")
@@ -91,7 +97,8 @@ def _open_for_reading(path: Path) -> sf.SoundFile:
         "convert it to WAV or FLAC first"
     )
     try:
-        opened = sf.SoundFile(os.fsencode(path))
+        with _silent_libraries():
+            opened = sf.SoundFile(os.fsencode(path))
     except TypeError as error:  # soundfile wants to be told what a headerless .raw holds
         raise not_audio from error
     except sf.LibsndfileError as error:
@@ -105,10 +112,33 @@ def _open_for_reading(path: Path) -> sf.SoundFile:
         raise not_audio
     try:
         _check_whole(path, opened.extra_info)
+        _check_not_unfinished(path, opened)
     except AudioFileError:
         opened.close()
         raise
     return opened
+
+
+@contextlib.contextmanager
+def _silent_libraries() -> Iterator[None]:
+    """Keep what the MP3 decoder has to say from stderr; what matters of it is checked here."""
+    kept = os.dup(2)
+    try:
+        with Path(os.devnull).open("wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+def _check_not_unfinished(path: Path, opened: sf.SoundFile) -> None:
+    """Raise where a recorder died before it could write how long its recording is."""
+    if opened.frames == 0 and opened.format in WAV_FAMILY and path.stat().st_size > _ONLY_A_HEADER:
+        raise AudioFileError(
+            f"{shown(path)}: its header says 0 frames, but more follows: a recording that was not "
+            "finished; repair its header first"
+        )
 
 
 def _check_whole(path: Path, log: str) -> None:
@@ -126,6 +156,8 @@ def _check_whole(path: Path, log: str) -> None:
         raise _cut_off(path, f"{riff[1]} bytes", riff[2])
     if re.search(r"without an End-Of-Stream|lacks an end-of-stream|Junk after the last page", log):
         raise AudioFileError(f"{shown(path)}: is cut off; get a whole copy of it")
+    if re.search(r"Corrupted bitstream|reports a hole", log):  # Ogg; shows when it is read
+        raise AudioFileError(f"{shown(path)}: is damaged inside; get a whole copy of it")
 
 
 def _cut_off(path: Path, promised: str, there: str) -> AudioFileError:
@@ -136,12 +168,6 @@ def _cut_off(path: Path, promised: str, there: str) -> AudioFileError:
 
 
 def _check_finite(block: NDArray[np.float64], position: int, path: Path) -> None:
-    finite = np.isfinite(block)
-    if finite.all():
-        return
-    frame, channel = np.argwhere(~finite)[0]
-    kind = "NaN" if np.isnan(block[frame, channel]) else "Inf"
-    raise SampleError(
-        f"{shown(path)}: channel {channel + 1}, frame {position + frame} is {kind}; "
-        "repair the file or render it again"
-    )
+    place = first_unusable(block, position)
+    if place is not None:
+        raise SampleError(f"{shown(path)}: {place}; repair the file or render it again")

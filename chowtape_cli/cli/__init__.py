@@ -12,7 +12,19 @@ from chowtape_cli.cli.render import render
 from chowtape_cli.cli.train import train
 
 
+class _Commands(click.Group):
+    """The commands; an interruption passes through, where click would print an empty line."""
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command that was asked for."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            raise click.Abort from None
+
+
 @click.group(
+    cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Start with `chowtape demo`; then `chowtape render in.wav out.wav`.",
 )

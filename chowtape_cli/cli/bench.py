@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import click
@@ -29,6 +30,8 @@ def bench(seconds: float, source: Path | None, json: bool) -> None:
     The textbook solver is NR8 as papers print it: one channel at a time, eight Newton steps a
     sample. Ratios within one run mean more than seconds: machines are noisy.
     """
+    if math.isnan(seconds):
+        raise click.UsageError("--seconds is not a number; give 0.1 to 3600")
     from chowtape_cli import report
     from chowtape_cli.bench import measure
 

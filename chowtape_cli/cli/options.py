@@ -63,8 +63,9 @@ def _number(section: str, name: str, metavar: str, text: str, *aliases: str) -> 
 
 
 def _choice(section: str, name: str, text: str, *aliases: str, **attributes: Any) -> Any:
+    choice = click.Choice(list(map(str, CHOICES[name])), case_sensitive=False)
     return option(
-        section, "--" + name, *aliases, name, type=click.Choice(list(map(str, CHOICES[name]))),
+        section, "--" + name, *aliases, name, type=choice,
         default=str(getattr(_defaults(), name)), show_default=True, help=text, **attributes,
     )  # fmt: skip
 
@@ -110,6 +111,6 @@ def settings_from(options: dict[str, Any]) -> RenderSettings:
         **{
             **options,
             "oversampling": int(options["oversampling"]),
-            "subtype": subtype.upper() if subtype else None,
+            "subtype": None if subtype is None else subtype.upper(),
         }
     )

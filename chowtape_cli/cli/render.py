@@ -32,7 +32,9 @@ class RenderRequest:
     short_help="Render an audio file through the tape.",
     epilog="Example: chowtape render in.wav out.flac --drive 0.7 --oversampling 4",
 )
-@click.argument("paths", nargs=-1, metavar="SRC DST", type=click.Path(path_type=Path))
+@click.argument(
+    "paths", nargs=-1, metavar="SRC DST", type=click.Path(path_type=Path, readable=False)
+)
 @settings_options
 @option("Run", "--jobs", "-j", type=int, metavar="N", default=1, help="Worker processes.")
 @option("Run", "--overwrite", is_flag=True, help="Replace DST if it exists.")
@@ -106,9 +108,10 @@ def run(request: RenderRequest) -> int:
         except ChowtapeError as error:
             outcome = failed_report(source, destination, error)
             exit_code = error.exit_code
-    if request.json:
-        report.print_json([outcome], request.settings)
-    elif not request.quiet:
-        report.print_report([outcome], verbose=request.verbose)
+    with report.to_whoever_listens():
+        if request.json:
+            report.print_json([outcome], request.settings)
+        elif not request.quiet:
+            report.print_report([outcome], verbose=request.verbose)
     report.print_messages([outcome], quiet=request.quiet)
     return exit_code

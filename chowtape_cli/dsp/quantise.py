@@ -12,6 +12,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 DITHER_SEED = 0x7A9E
+LARGEST = 1e30  # full scales; past that single precision overflows once gains are applied
+
+
+def first_unusable(block: NDArray[np.float64], position: int = 0) -> str | None:
+    """Say where the first sample is that is NaN, Inf or absurdly large; None where all are good.
+
+    Args:
+        block: Shape: (frames, channels).
+        position: the frame that the first one of the block is.
+    """
+    good = np.abs(block) <= LARGEST
+    if good.all():
+        return None
+    frame, channel = np.argwhere(~good)[0]
+    value = block[frame, channel]
+    kind = "NaN" if np.isnan(value) else "Inf" if np.isinf(value) else f"{value:.2g}"
+    return f"channel {channel + 1}, frame {position + frame} is {kind}"
 
 
 def dither_source() -> np.random.Generator:

@@ -12,6 +12,14 @@ ATTENUATION_DB = 120.0
 PASSBAND = 20.0 / 22.05
 
 
+LONGEST_PERIOD = 100_000
+
+
+def awkward(rate_in: int, rate_out: int) -> bool:
+    """Say whether a ratio repeats too late for its filter to be held in memory."""
+    return max(rate_in, rate_out) // math.gcd(rate_in, rate_out) > LONGEST_PERIOD
+
+
 class RateConverter:
     """Streams `scipy.signal.resample_poly`: blocks of any size give what one block gives.
 

@@ -16,7 +16,10 @@ _FASTMATH = {"contract", "nsz"}
 
 def kernel(function: Function) -> Function:
     """Compile a loop over arrays at its first call, and keep the machine code on disk."""
-    compiled = nb.njit(error_model="numpy", fastmath=_FASTMATH, cache=True)(function)
+    try:
+        compiled = nb.njit(error_model="numpy", fastmath=_FASTMATH, cache=True)(function)
+    except RuntimeError:  # nowhere to keep it: neither this folder nor the user's can be written
+        compiled = nb.njit(error_model="numpy", fastmath=_FASTMATH)(function)
     return cast("Function", compiled)
 
 
