@@ -15,6 +15,7 @@ import click  # noqa: E402
 
 from chowtape_cli.cli import chowtape  # noqa: E402
 from chowtape_cli.errors import ChowtapeError  # noqa: E402
+from chowtape_cli.files import shown  # noqa: E402
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -91,9 +92,7 @@ def _run(arguments: list[str]) -> int:
 
 def _complain(message: str, exit_code: int) -> int:
     """Print one line on stderr, whatever characters a file name brought into it."""
-    line = " ".join(message.split(" "))
-    printable = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
-    click.echo("chowtape: " + "".join(printable), err=True)
+    click.echo(f"chowtape: {shown(message)}", err=True)
     return exit_code
 
 

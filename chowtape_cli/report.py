@@ -32,6 +32,14 @@ from chowtape_cli.settings import RenderSettings
 ProgressCall = Callable[[int, "int | None", int], None]
 
 
+class _Console(Console):
+    """A console that lets the caller know when its reader has gone."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise, where rich would end the process."""
+        raise BrokenPipeError
+
+
 @contextlib.contextmanager
 def to_whoever_listens() -> Iterator[None]:
     """Print in this context; a reader that has gone, as `head` does, is no failure."""
@@ -75,7 +83,7 @@ def progress(name: str, *, enabled: bool = True) -> Iterator[ProgressCall | None
 
 def print_report(files: Sequence[FileReport], *, verbose: bool = False) -> None:
     """Print a short table about each file on stdout."""
-    console = Console(highlight=False, soft_wrap=True)
+    console = _Console(highlight=False, soft_wrap=True)
     for file in files:
         if file.status == "failed":
             continue
@@ -126,9 +134,9 @@ def print_messages(files: Sequence[FileReport], *, quiet: bool = False) -> None:
     """Print errors, and unless quiet warnings, on stderr: a line each."""
     for file in files:
         if file.error is not None:
-            print(f"chowtape: {file.error}", file=sys.stderr)
+            print(f"chowtape: {shown(file.error)}", file=sys.stderr)
         for warning in () if quiet else file.warnings:
-            print(f"chowtape: warning: {warning}", file=sys.stderr)
+            print(f"chowtape: warning: {shown(warning)}", file=sys.stderr)
 
 
 @contextlib.contextmanager
@@ -156,7 +164,7 @@ def print_bench(figures: Sequence[Figure]) -> None:
             f"{row.ratio_to_nr8:.2f}",
             f"{row.ratio_to_textbook:.2f}",
         )
-    Console().print(table)
+    _Console().print(table)
 
 
 def print_bench_json(figures: Sequence[Figure]) -> None:
@@ -171,7 +179,7 @@ _SHADES = ((-30.0, "bold red"), (-45.0, "yellow"), (-60.0, "green"), (-1000.0, "
 
 def print_bank(path: Path, bank: Bank, level: float) -> None:
     """Print what a bank holds, and its accuracy map at one level as a coloured table."""
-    console = Console(highlight=False)
+    console = _Console(highlight=False)
     table = Table.grid(padding=(0, 2))
     table.add_row("bank", Text(shown(path)), style="bold")
     form = "chowtape's own form" if bank.form == "tape" else "ChowTape's networks, as in the plugin"

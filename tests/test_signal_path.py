@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import signal
 
-from chowtape_cli import RenderSettings, SampleError, SettingsError, render_array
+from chowtape_cli import RenderSettings, SampleError, render_array
 from chowtape_cli.dsp import filter_design, oversampling
 from chowtape_cli.dsp.filters import DCBlocker, butterworth_high_pass
 from chowtape_cli.dsp.kernels import LANES
@@ -226,5 +226,5 @@ def test_arrays_that_cannot_be_rendered_are_named() -> None:
         render_array(x, 44_100)
     with pytest.raises(SampleError, match="3 dimensions"):
         render_array(np.zeros((2, 2, 2)), 44_100)
-    with pytest.raises(SettingsError, match="half the sample rate"):
+    with pytest.raises(SampleError, match="half the sample rate"):
         render_array(np.zeros(10), 1_000, RenderSettings(dc_block=600.0))
