@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,18 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chowtape_cli.audio_files import Source
+from chowtape_cli.dsp.buffers import RowBuffer
 from chowtape_cli.dsp.hysteresis import Hysteresis
 from chowtape_cli.dsp.jiles_atherton import coefficients
 from chowtape_cli.dsp.kernels import LANES
 from chowtape_cli.dsp.kernels.textbook import textbook_newton
 from chowtape_cli.dsp.synthesis import mix
 from chowtape_cli.neural.bank import load_any
-from chowtape_cli.settings import MODES
 
 RATE = 44_100
 REPEATS = 3
-BLOCK = 4096
+BLOCK = 1024
 TEXTBOOK = "textbook"
+SOLVERS = ("rk2", "rk4", "nr4", "nr8", "stn 2x4", "stn 3x4", "stn 2x8")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +37,7 @@ class Figure:
         realtime: audio seconds per wall second, all channels.
         megasamples: million samples a second, counting every channel.
         ratio_to_nr8, ratio_to_textbook: how many times as fast.
+        error_db: error-to-signal energy ratio against nr8; None where there is none.
     """
 
     name: str
@@ -43,12 +46,16 @@ class Figure:
     megasamples: float
     ratio_to_nr8: float
     ratio_to_textbook: float
+    error_db: float | None
 
 
 def measure(
     seconds: float, source: Path | None, step: Callable[[str], None] = lambda _: None
 ) -> list[Figure]:
     """Time each solver on generated stereo audio, or on a recording.
+
+    The audio is laid out over all lanes, a stretch of time to each, as the kernels like it; the
+    textbook solver takes one channel after the other.
 
     Args:
         seconds: length of the generated audio.
@@ -57,6 +64,7 @@ def measure(
 
     Raises:
         AudioFileError: the recording can't be read.
+        BankError: the networks can't be read.
     """
     if source is None:
         samples, rate = mix(seconds, RATE), RATE
@@ -64,12 +72,16 @@ def measure(
         with Source(source) as opened:
             samples = np.concatenate([np.zeros((0, opened.info.channels)), *opened.blocks()])
             rate = opened.info.rate
-    times = {}
-    for name in (TEXTBOOK, *MODES):
+    rows = _over_lanes(samples)
+    exact = _run_mode("nr8", rows)
+    times, errors = {}, {}
+    for name in (TEXTBOOK, *SOLVERS):
         step(name)
-        run = _textbook if name == TEXTBOOK else _mode
-        run(name, samples[:BLOCK])  # compiles
-        times[name] = min(_timed(run, name, samples) for _ in range(REPEATS))
+        if name == TEXTBOOK:
+            times[name] = min(_timed(_run_textbook, samples) for _ in range(REPEATS))
+            continue
+        errors[name] = _error_db(_run_mode(name, rows), exact)
+        times[name] = min(_timed(_run_mode, name, rows) for _ in range(REPEATS))
     return [
         Figure(
             name=name,
@@ -78,31 +90,40 @@ def measure(
             megasamples=samples.size / wall / 1e6,
             ratio_to_nr8=times["nr8"] / wall,
             ratio_to_textbook=times[TEXTBOOK] / wall,
+            error_db=errors.get(name),
         )
         for name, wall in times.items()
     ]
 
 
-def _timed(
-    run: Callable[[str, NDArray[np.float64]], None], name: str, samples: NDArray[np.float64]
-) -> float:
+def _over_lanes(samples: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the channels one after the other, cut into LANES stretches, Shape: (time, LANES)."""
+    line = samples.T.reshape(-1)
+    filled = np.append(line, np.zeros(-line.size % LANES))
+    return RowBuffer().append(filled.reshape(LANES, -1).T)
+
+
+def _error_db(measured: NDArray[np.float64], exact: NDArray[np.float64]) -> float | None:
+    energy = float(np.sum(exact**2))
+    error = float(np.sum((measured - exact) ** 2))
+    return 10.0 * math.log10(error / energy) if error > 0.0 and energy > 0.0 else None
+
+
+def _timed(run: Callable[..., object], *arguments: object) -> float:
     began = time.perf_counter()
-    run(name, samples)
+    run(*arguments)
     return time.perf_counter() - began
 
 
-def _mode(name: str, samples: NDArray[np.float64]) -> None:
-    network = load_any(None).at(0.5, 0.5) if name == "stn" else None
-    for first in range(0, samples.shape[1], LANES):
-        solver = Hysteresis(name, coefficients(0.5, 0.5, 0.5), network)
-        for start in range(0, len(samples), BLOCK):
-            block = samples[start : start + BLOCK, first : first + LANES]
-            rows = np.zeros((len(block), LANES))
-            rows[:, : block.shape[1]] = block
-            solver.push(rows)
+def _run_mode(name: str, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    mode, _, architecture = name.partition(" ")
+    network = load_any(architecture or None).at(0.5, 0.5) if mode == "stn" else None
+    solver = Hysteresis(mode, coefficients(0.5, 0.5, 0.5), network)
+    blocks = [solver.push(rows[at : at + BLOCK]).copy() for at in range(0, len(rows), BLOCK)]
+    return np.concatenate([rows[:0], *blocks])
 
 
-def _textbook(_name: str, samples: NDArray[np.float64]) -> None:
-    for channel in range(samples.shape[1]):
-        field = np.ascontiguousarray(samples[:, channel])
+def _run_textbook(samples: NDArray[np.float64]) -> None:
+    for channel in samples.T:
+        field = np.ascontiguousarray(channel)
         textbook_newton(field, np.empty_like(field), *coefficients(0.5, 0.5, 0.5), 8)

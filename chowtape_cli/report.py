@@ -151,9 +151,10 @@ def status(text: str) -> Iterator[Callable[[str], None]]:
 
 def print_bench(figures: Sequence[Figure]) -> None:
     """Print the benchmark as a table on stdout."""
-    table = Table(title="Bare hysteresis, one core")
+    table = Table(title="Bare hysteresis, one core; error against nr8")
     table.add_column("solver")
-    for heading in ("seconds", "x real time", "million samples/s", "x nr8", "x textbook"):
+    headings = ("seconds", "x real time", "Msamples/s", "x nr8", "x textbook", "error (dB)")
+    for heading in headings:
         table.add_column(heading, justify="right")
     for row in figures:
         table.add_row(
@@ -163,6 +164,7 @@ def print_bench(figures: Sequence[Figure]) -> None:
             f"{row.megasamples:.2f}",
             f"{row.ratio_to_nr8:.2f}",
             f"{row.ratio_to_textbook:.2f}",
+            "-" if row.error_db is None else f"{row.error_db:.0f}",
         )
     _Console().print(table)
 

@@ -186,7 +186,7 @@ def test_bench_compares_the_solvers_in_one_run(chowtape: Run, tmp_path: Path) ->
     result = chowtape("bench", "--seconds", 1, "--json")
     assert result.returncode == 0, result.stderr
     rows = {row["name"]: row for row in json.loads(result.stdout)["solvers"]}
-    assert rows.keys() >= {"textbook", "rk2", "rk4", "nr4", "nr8"}
+    assert rows.keys() >= {"textbook", "rk2", "rk4", "nr4", "nr8", "stn 2x4"}
     assert rows["nr8"]["ratio_to_nr8"] == rows["textbook"]["ratio_to_textbook"] == 1.0
     for row in rows.values():
         assert row["realtime"] == pytest.approx(1.0 / row["wall_seconds"])
