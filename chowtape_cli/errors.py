@@ -31,5 +31,9 @@ class BankError(FileError):
     """A file of networks that can't be read, is damaged, or does not fit."""
 
 
+class WorkerError(ChowtapeError):
+    """Worker processes that keep being killed."""
+
+
 class SampleError(ChowtapeError):
     """Samples that can't be rendered: NaN, Inf, or an array of the wrong shape."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -19,10 +19,10 @@ from chowtape_cli.audio_files import (
     check_destination,
     plan_output,
 )
-from chowtape_cli.dsp.chain import Chain
-from chowtape_cli.dsp.chain import Path as SignalPath
+from chowtape_cli.dsp.path import SignalPath
 from chowtape_cli.dsp.quantise import first_unusable
 from chowtape_cli.dsp.resampling import RateConverter, awkward
+from chowtape_cli.engine import Tally, render_blocks
 from chowtape_cli.errors import ChowtapeError, SampleError
 from chowtape_cli.files import shown
 from chowtape_cli.settings import RenderSettings, decibels_to_gain
@@ -86,33 +86,14 @@ class ArrayRender:
         rate: sample rate of ``samples`` in Hz.
         guard_clips: input samples that the guard before the tape clipped.
         resets: how often a solver ran away and was set back to zero.
+        seam_repairs: seams between segments that had to be mended.
     """
 
     samples: NDArray[np.float64]
     rate: int
     guard_clips: int
     resets: int
-
-
-class _Renderer:
-    """The whole path of one recording, sample-rate conversion included, as a stream of blocks."""
-
-    def __init__(self, settings: RenderSettings, rate: int, channels: int) -> None:
-        check_rates(settings, rate)
-        self.chain = Chain(signal_path(settings), rate, channels)
-        self._converter = None
-        if settings.rate not in (None, rate):
-            self._converter = RateConverter(rate, settings.rate or rate, channels)
-
-    def push(self, block: NDArray[np.float64]) -> NDArray[np.float64]:
-        ready = self.chain.push(block)
-        return self._converter.push(ready) if self._converter else ready
-
-    def finish(self) -> NDArray[np.float64]:
-        ready = self.chain.finish()
-        if self._converter is None:
-            return ready
-        return np.concatenate((self._converter.push(ready), self._converter.finish()))
+    seam_repairs: int
 
 
 def check_rates(settings: RenderSettings, rate: int) -> None:
@@ -180,14 +161,30 @@ def render_array(
     place = first_unusable(x)
     if place is not None:
         raise SampleError(f"{place}; give finite samples")
-    renderer = _Renderer(settings, rate, x.shape[1])
-    y = np.concatenate((renderer.push(x), renderer.finish()))
+    check_rates(settings, rate)
+    tally = Tally()
+    tape = render_blocks(signal_path(settings), rate, x.shape[1], len(x), iter([x]), tally)
+    y = np.concatenate([x[:0], *_converted(tape, settings, rate, x.shape[1])])
     return ArrayRender(
         samples=y if given.ndim == 2 else y[:, 0],
         rate=settings.rate or rate,
-        guard_clips=renderer.chain.guard_clips,
-        resets=renderer.chain.resets,
+        guard_clips=tally.guard_clips,
+        resets=tally.resets,
+        seam_repairs=tally.seam_repairs,
     )
+
+
+def _converted(
+    blocks: Iterator[NDArray[np.float64]], settings: RenderSettings, rate: int, channels: int
+) -> Iterator[NDArray[np.float64]]:
+    """Convert the result to the rate that was asked for."""
+    if settings.rate in (None, rate):
+        yield from blocks
+        return
+    converter = RateConverter(rate, settings.rate or rate, channels)
+    for block in blocks:
+        yield converter.push(block)
+    yield converter.finish()
 
 
 def plan_file(
@@ -217,6 +214,7 @@ def render_file(
     settings: RenderSettings | None = None,
     *,
     overwrite: bool = False,
+    jobs: int = 1,
     progress: Progress | None = None,
 ) -> FileReport:
     """Render an audio file through the tape into another one.
@@ -226,6 +224,7 @@ def render_file(
         destination: what to write; the extension chooses the container.
         settings: what to do; the defaults where None.
         overwrite: whether an existing destination is replaced.
+        jobs: worker processes; the bytes of the output do not depend on it.
         progress: called after every block with the frames done, the frames in all (None where the
             header does not say) and the sample rate in Hz.
 
@@ -233,6 +232,7 @@ def render_file(
         AudioFileError: the source can't be read or the destination can't be written.
         SampleError: a sample is NaN or Inf, or a setting does not go with the sample rate.
         BankError: the networks of mode stn can't be read.
+        WorkerError: worker processes keep being killed.
     """
     settings = settings or RenderSettings()
     source, destination = Path(source), Path(destination)
@@ -241,38 +241,67 @@ def render_file(
         info = opened.info
         check_destination(destination, source, overwrite=overwrite)
         plan = plan_output(info, destination, settings.subtype, settings.rate)
-        renderer = _Renderer(settings, info.rate, info.channels)
-        peak_in = peak_out = 0.0
-        done = 0
+        check_rates(settings, info.rate)
+        meter = _Meter(progress, info)
+        tally = Tally()
         with Destination(
             destination, plan, tags=info.tags, dither=settings.dither, overwrite=overwrite
         ) as output:
-            for block in opened.blocks():
-                peak_in = max(peak_in, _peak(block))
-                ready = renderer.push(block)
-                peak_out = max(peak_out, _peak(ready))
-                output.write(ready)
-                done += len(block)
-                if progress is not None:
-                    progress(done, info.frames, info.rate)
-            ready = renderer.finish()
-            peak_out = max(peak_out, _peak(ready))
-            output.write(ready)
+            tape = render_blocks(
+                signal_path(settings),
+                info.rate,
+                info.channels,
+                info.frames,
+                meter.heard(opened.blocks()),
+                tally,
+                jobs,
+            )
+            peak_out = 0.0
+            for block in _converted(tape, settings, info.rate, info.channels):
+                peak_out = max(peak_out, _peak(block))
+                output.write(block)
+                meter.show(output.frames * info.rate // plan.rate)
     wall = time.perf_counter() - began
-    seconds = done / info.rate
+    seconds = meter.frames / info.rate
     return replace(
         _planned(info, destination, plan),
         frames=output.frames,
         seconds=seconds,
         wall_seconds=wall,
         realtime=seconds / wall,
-        peak_in_dbfs=_dbfs(peak_in),
+        peak_in_dbfs=_dbfs(meter.peak),
         peak_out_dbfs=_dbfs(peak_out),
         clipped_samples=output.clipped,
-        guard_clips=renderer.chain.guard_clips,
-        resets=renderer.chain.resets,
-        warnings=_warnings(destination, output, peak_out, renderer.chain.resets, settings),
+        guard_clips=tally.guard_clips,
+        resets=tally.resets,
+        seam_repairs=tally.seam_repairs,
+        warnings=_warnings(destination, output, peak_out, tally.resets, settings),
     )
+
+
+class _Meter:
+    """What is noted of the source as it is read, and how far the render has come.
+
+    Attributes:
+        frames: read so far.
+        peak: the largest sample so far.
+    """
+
+    def __init__(self, progress: Progress | None, info: AudioInfo) -> None:
+        self.frames = 0
+        self.peak = 0.0
+        self._progress = progress
+        self._info = info
+
+    def heard(self, blocks: Iterator[NDArray[np.float64]]) -> Iterator[NDArray[np.float64]]:
+        for block in blocks:
+            self.frames += len(block)
+            self.peak = max(self.peak, _peak(block))
+            yield block
+
+    def show(self, done: int) -> None:
+        if self._progress is not None:
+            self._progress(done, self._info.frames, self._info.rate)
 
 
 def failed_report(source: Path | str, destination: Path | str, error: ChowtapeError) -> FileReport:

@@ -154,7 +154,6 @@ def test_what_comes_later_is_a_clear_error(chowtape: Run, tmp_path: Path) -> Non
     write_wav(tmp_path / "in.wav", music(0.1, 44_100))
     (tmp_path / "stems").mkdir()
     for arguments in (
-        ("in.wav", "out.wav", "--jobs", 4),
         ("in.wav", "out.wav", "--skip-existing"),
         ("stems", "printed"),
         ("in.wav", "in.wav", "printed"),

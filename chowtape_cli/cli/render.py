@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ class RenderRequest:
     source: Path
     destination: Path
     settings: RenderSettings
+    jobs: int
     overwrite: bool
     dry_run: bool
     json: bool
@@ -36,7 +38,14 @@ class RenderRequest:
     "paths", nargs=-1, metavar="SRC DST", type=click.Path(path_type=Path, readable=False)
 )
 @settings_options
-@option("Run", "--jobs", "-j", type=int, metavar="N", default=1, help="Worker processes.")
+@option(
+    "Run",
+    "--jobs",
+    "-j",
+    type=click.IntRange(1, 1024),
+    metavar="N",
+    help="Worker processes; 1 for none.  [default: all cores]",
+)
 @option("Run", "--overwrite", is_flag=True, help="Replace DST if it exists.")
 @option("Run", "--skip-existing", is_flag=True, help="Leave an existing DST as it is.")
 @option("Run", "--dry-run", is_flag=True, help="Say what would be written; write nothing.")
@@ -45,7 +54,7 @@ class RenderRequest:
 @option("Run", "--verbose", "-v", is_flag=True, help="Report everything that was counted.")
 def render(
     paths: tuple[Path, ...],
-    jobs: int,
+    jobs: int | None,
     overwrite: bool,
     skip_existing: bool,
     dry_run: bool,
@@ -65,8 +74,6 @@ def render(
         raise click.UsageError("name a source and a destination: chowtape render in.wav out.wav")
     if len(paths) > 2 or paths[0].is_dir():
         raise click.UsageError("folders and several sources are not rendered yet: name one file")
-    if jobs != 1:
-        raise click.UsageError(f"--jobs {jobs} is not offered yet: give --jobs 1 or leave it out")
     if skip_existing:
         raise click.UsageError("--skip-existing is not offered yet: leave it out")
     if quiet and verbose:
@@ -75,6 +82,7 @@ def render(
         source=paths[0],
         destination=paths[1],
         settings=settings,
+        jobs=jobs or os.cpu_count() or 1,
         overwrite=overwrite,
         dry_run=dry_run,
         json=json,
@@ -103,6 +111,7 @@ def run(request: RenderRequest) -> int:
                     destination,
                     request.settings,
                     overwrite=request.overwrite,
+                    jobs=request.jobs,
                     progress=progress,
                 )
         except ChowtapeError as error:

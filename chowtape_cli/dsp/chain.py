@@ -1,27 +1,31 @@
-"""The signal path of a render, as a stream of blocks.
+"""The signal path of a render, for stretches of time that are laid out over lanes.
 
     input gain -> clip guard -> up xN -> hysteresis -> makeup -> down xN -> DC blocker
     -> output gain -> dry/wet mix
 
-Each stage takes a block of rows and returns the rows that are ready; blocks of any size give what
-one block of everything gives. What comes out of the whole path is aligned with what went in.
+A batch is a run of segments of one recording. Each segment is computed in lanes of its own, one for
+each channel, side by side with the others. It starts early: long enough before its own time for
+the tape to have forgotten that it was started from rest (`segments.lead_in`), and after that for
+the filters to have forgotten everything (`Layout.settle`). Between the two, at the seam, the state
+of the tape is compared with what the segment before has there. Where they disagree the segment is
+computed again from the state of the one before. So the result is that of one run from the start.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from chowtape_cli.dsp.buffers import RowBuffer
 from chowtape_cli.dsp.filters import DCBlocker
-from chowtape_cli.dsp.hysteresis import GUARD, Hysteresis
+from chowtape_cli.dsp.hysteresis import GUARD, Hysteresis, states_differ
 from chowtape_cli.dsp.jiles_atherton import coefficients, makeup_gain
 from chowtape_cli.dsp.kernels import LANES
-from chowtape_cli.dsp.network import PluginNetwork, TapeNetwork
 from chowtape_cli.dsp.oversampling import Decimator, Interpolator, stages
+from chowtape_cli.dsp.path import SignalPath
+from chowtape_cli.dsp.segments import Layout, lead_in
 
 Samples = NDArray[np.float64]
 
@@ -29,114 +33,155 @@ Samples = NDArray[np.float64]
 CACHE_ROWS = 1024
 
 
-class Stage(Protocol):
-    """Something that turns a stream of rows into another one."""
-
-    def push(self, x: Samples) -> Samples:
-        """Take rows, Shape: (n, LANES); return those that are ready, until the next call."""
-
-    def finish(self) -> Samples:
-        """Return the rows that are still held back."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Path:
-    """What the signal path is made of.
+@dataclass(frozen=True)
+class Batch:
+    """What became of a batch.
 
     Attributes:
-        mode: the solver of the hysteresis.
-        drive, saturation, bias: the tape, each 0 to 1.
-        oversampling: 1, 2, 4 ... 64.
-        phase: of the oversampling filters, ``linear`` or ``minimum``.
-        input_gain, output_gain: linear.
-        wet: share of the tape in the output, 0 to 1.
-        makeup: whether the makeup gain is applied.
-        dc_block: corner in Hz, 0 for none.
-        network: for mode ``stn``, the network of this setting.
+        samples: the output, Shape: (frames, channels).
+        first_state: the tape's state at the first segment's seam, Shape: (rows, channels).
+        last_state: the same at the seam that the next batch begins with.
+        guard_clips: input samples that the guard clipped.
+        resets: how often a solver ran away and was set back to zero.
+        repairs: seams that disagreed.
     """
 
-    mode: str
-    drive: float
-    saturation: float
-    bias: float
-    oversampling: int
-    phase: str
-    input_gain: float
-    output_gain: float
-    wet: float
-    makeup: bool
-    dc_block: float
-    network: TapeNetwork | PluginNetwork | None = None
+    samples: Samples
+    first_state: Samples
+    last_state: Samples
+    guard_clips: int
+    resets: int
+    repairs: int
 
 
-class Chain:
-    """The signal path for some channels at one sample rate.
+def render_batch(
+    path: SignalPath,
+    rate: int,
+    layout: Layout,
+    region: Samples,
+    frames: int,
+    before: Samples | None = None,
+) -> Batch:
+    """Render a run of segments.
 
-    Attributes:
-        guard_clips: samples that the guard clipped before the tape, so far.
+    Args:
+        path: what to do.
+        rate: sample rate in Hz.
+        layout: how the recording is cut.
+        region: the source from ``layout.lead`` frames before the batch to ``layout.ahead`` frames
+            after its last segment, zeros where there is none, Shape: (region frames, channels).
+        frames: how many frames of output are wanted.
+        before: the tape's state at the first seam where it is known, Shape: (rows, channels).
     """
+    driven = region * path.input_gain
+    limit = GUARD[path.mode]
+    own = driven[layout.lead : layout.lead + frames]
+    guard_clips = int(np.count_nonzero(np.abs(own) > limit))
+    np.clip(driven, -limit, limit, out=driven)
+    work = _Work(path, rate, layout, driven, frames)
+    work.run(range(work.segments), {} if before is None else {0: before})
+    repairs = 0
+    while wrong := work.wrong_seams():
+        repairs += len(wrong)
+        work.run(wrong, {i: work.ends[i - 1] for i in wrong})
+    wet = work.wet.reshape(-1, region.shape[1])[:frames]
+    dry = region[layout.lead : layout.lead + frames]
+    return Batch(
+        samples=_mixed(path, wet, dry),
+        first_state=work.begins[0],
+        last_state=work.ends[-1],
+        guard_clips=guard_clips,
+        resets=int(work.resets.sum()),
+        repairs=repairs,
+    )
 
-    def __init__(self, path: Path, rate: int, channels: int) -> None:
-        self.guard_clips = 0
+
+def _mixed(path: SignalPath, wet: Samples, dry: Samples) -> Samples:
+    if path.wet == 0.0:  # exactly the source
+        return dry.copy()
+    # the tape is the last that is not linear, so makeup and output gain can wait until here
+    makeup = makeup_gain(path.saturation, path.bias) if path.makeup else 1.0
+    return wet * (makeup * path.output_gain * path.wet) + dry * (1.0 - path.wet)
+
+
+class _Work:
+    """The segments of a batch, the states at their seams, and their output so far."""
+
+    def __init__(
+        self, path: SignalPath, rate: int, layout: Layout, driven: Samples, frames: int
+    ) -> None:
         self._path = path
-        self._gain = path.output_gain * (
-            makeup_gain(path.saturation, path.bias) if path.makeup else 1.0
-        )
-        self._groups = [
-            _LaneGroup(path, rate, range(start, min(start + LANES, channels)))
-            for start in range(0, channels, LANES)
+        self._rate = rate
+        self._layout = layout
+        self._driven = driven
+        self.segments = max(1, -(-frames // layout.segment))
+        channels = driven.shape[1]
+        self.wet = np.empty((self.segments, layout.segment, channels))
+        rows = Hysteresis.state_rows(path.mode, path.network)
+        self.begins = np.zeros((self.segments, rows, channels))
+        self.ends = np.zeros((self.segments, rows, channels))
+        self.resets = np.zeros((self.segments, channels))
+        self._lead_in = lead_in(driven, layout, self.segments)
+
+    def wrong_seams(self) -> list[int]:
+        """Return the segments whose state at their seam is not that of the one before."""
+        return [
+            i
+            for i in range(1, self.segments)
+            if states_differ(self._path.mode, self.ends[i - 1], self.begins[i])
         ]
-        self._dry = np.zeros((0, channels))
 
-    @property
-    def resets(self) -> int:
-        """How often a solver ran away and was set back to zero, so far."""
-        return sum(group.hysteresis.resets for group in self._groups)
+    def run(self, segments: range | list[int], known: dict[int, Samples]) -> None:
+        """Compute some segments, those in ``known`` from the state that is given at the seam."""
+        channels = self._driven.shape[1]
+        pairs = [(segment, channel) for segment in segments for channel in range(channels)]
+        for first in range(0, len(pairs), LANES):
+            self._run_lanes(pairs[first : first + LANES], known)
 
-    def push(self, x: Samples) -> Samples:
-        """Take samples, Shape: (frames, channels); return those that are ready."""
-        frames = max(1, CACHE_ROWS // self._path.oversampling)
-        ready = [self._push(x[start : start + frames]) for start in range(0, len(x), frames)]
-        return np.concatenate([x[:0], *ready])
+    def _run_lanes(self, pairs: list[tuple[int, int]], known: dict[int, Samples]) -> None:
+        layout, factor = self._layout, self._path.oversampling
+        lanes = _Lanes(self._path, self._rate, len(pairs))
+        begin = self._lead_in * factor
+        lanes.hysteresis.mark(begin)
+        lanes.hysteresis.mark(begin + layout.segment * factor)
+        for lane, (segment, channel) in enumerate(pairs):
+            if segment in known:
+                lanes.hysteresis.enter(begin, lane, known[segment][:, channel])
+        offset = layout.lead - layout.settle - self._lead_in
+        skip = self._lead_in + layout.settle
+        total = skip + layout.segment + layout.ahead
+        step = max(1, CACHE_ROWS // factor)
+        given = -skip
+        for at in range(0, total, step):
+            size = min(step, total - at)
+            rows = lanes.rows.blank(size)
+            for lane, (segment, channel) in enumerate(pairs):
+                start = offset + segment * layout.segment + at
+                rows[:, lane] = self._driven[start : start + size, channel]
+            ready = lanes.push(rows)
+            low, high = max(given, 0), min(given + len(ready), layout.segment)
+            if low < high:
+                for lane, (segment, channel) in enumerate(pairs):
+                    self.wet[segment, low:high, channel] = ready[low - given : high - given, lane]
+            given += len(ready)
+        marks = lanes.hysteresis.marked
+        for lane, (segment, channel) in enumerate(pairs):
+            self.begins[segment, :, channel] = marks[0].state[:, lane]
+            self.ends[segment, :, channel] = marks[1].state[:, lane]
+            self.resets[segment, channel] = marks[1].resets[lane] - marks[0].resets[lane]
 
-    def _push(self, x: Samples) -> Samples:
-        self._dry = np.concatenate((self._dry, x))
-        driven = x * self._path.input_gain
-        limit = GUARD[self._path.mode]
-        self.guard_clips += int(np.count_nonzero(np.abs(driven) > limit))
-        np.clip(driven, -limit, limit, out=driven)
-        return self._mixed(np.hstack([group.push(driven) for group in self._groups]))
 
-    def finish(self) -> Samples:
-        """Return the frames that were held back; as many came out, then, as went in."""
-        return self._mixed(np.hstack([group.finish() for group in self._groups]))
+class _Lanes:
+    """The wet path over lanes, from the guard to the DC blocker."""
 
-    def _mixed(self, wet: Samples) -> Samples:
-        frames = len(wet)
-        dry, self._dry = self._dry[:frames], self._dry[frames:]
-        share = self._path.wet
-        if share == 0.0:  # exactly the source
-            return dry
-        return wet * (self._gain * share) + dry * (1.0 - share)
-
-
-class _LaneGroup:
-    """The wet path of up to LANES channels."""
-
-    def __init__(self, path: Path, rate: int, channels: range) -> None:
-        self._columns = slice(channels.start, channels.stop)
-        self._channels = len(channels)
-        self._rows = RowBuffer()
+    def __init__(self, path: SignalPath, rate: int, used: int) -> None:
         tape = coefficients(path.drive, path.saturation, path.bias)
+        self.rows = RowBuffer()
         self.hysteresis = Hysteresis(
-            path.mode,
-            tape,
-            path.network,
-            rate=rate * path.oversampling,
-            lanes=len(channels),
+            path.mode, tape, path.network, rate=rate * path.oversampling, lanes=used
         )
         up, down = stages(path.oversampling, path.phase)
-        self._stages: list[Stage] = [
+        self._stages: list[Interpolator | Hysteresis | Decimator | DCBlocker] = [
             *map(Interpolator, up),
             self.hysteresis,
             *map(Decimator, down),
@@ -144,15 +189,8 @@ class _LaneGroup:
         if path.dc_block > 0.0:
             self._stages.append(DCBlocker(path.dc_block, rate))
 
-    def push(self, x: Samples) -> Samples:
-        rows = self._rows.blank(len(x))
-        rows[:, : self._channels] = x[:, self._columns]
+    def push(self, rows: Samples) -> Samples:
+        """Take rows, Shape: (n, LANES); return those that are ready, until the next call."""
         for stage in self._stages:
             rows = stage.push(rows)
-        return rows[:, : self._channels]
-
-    def finish(self) -> Samples:
-        rows = np.zeros((0, LANES))
-        for stage in self._stages:
-            rows = np.concatenate((stage.push(rows).copy(), stage.finish()))
-        return rows[:, : self._channels]
+        return rows

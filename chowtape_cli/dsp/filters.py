@@ -48,7 +48,3 @@ class DCBlocker:
         """Filter rows in place, Shape: (n, LANES), and return them."""
         sections(x, self._sos, self._state)
         return x
-
-    def finish(self) -> NDArray[np.float64]:
-        """Return no rows: this stage holds nothing back."""
-        return np.zeros((0, LANES))

@@ -2,17 +2,40 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 from numpy.typing import NDArray
 
 from chowtape_cli.dsp.buffers import RowBuffer
 from chowtape_cli.dsp.jiles_atherton import Coefficients
 from chowtape_cli.dsp.kernels import LANES
-from chowtape_cli.dsp.network import PluginNetwork, TapeNetwork, TapeStepper
+from chowtape_cli.dsp.network import (
+    BOUND,
+    BOUND_CALM,
+    BOUND_FROM,
+    BOUND_SLOPE,
+    PluginNetwork,
+    TapeNetwork,
+    TapeStepper,
+)
 
 # the plugin's limit of the input of each solver, in full scales
 GUARD = {"rk2": 8.0, "rk4": 10.0, "nr4": 12.5, "nr8": 12.5, "stn": 20.0}
 NEWTON_STEPS = {"nr4": 4, "nr8": 8}
+SEAM_TOLERANCE = 1e-9
+
+
+class Mark(NamedTuple):
+    """What was noted before a marked row.
+
+    Attributes:
+        state: Shape: (rows, LANES); see `Hysteresis.effect`.
+        resets: of each lane so far, Shape: (LANES,).
+    """
+
+    state: NDArray[np.float64]
+    resets: NDArray[np.float64]
 
 
 class Hysteresis:
@@ -28,6 +51,9 @@ class Hysteresis:
         network: for mode ``stn``, the network of this setting.
         rate: sample rate of the field in Hz, for ChowTape's own networks.
         lanes: how many of the lanes are used.
+
+    Attributes:
+        marked: the marks that have been passed, in their order.
     """
 
     def __init__(
@@ -47,6 +73,10 @@ class Hysteresis:
         self._state = np.zeros((3, LANES))
         self._resets = np.zeros(LANES)
         self._out = RowBuffer()
+        self._row = 0
+        self._wanted: list[int] = []
+        self._entries: dict[int, list[tuple[int, NDArray[np.float64]]]] = {}
+        self.marked: list[Mark] = []
         if isinstance(network, TapeNetwork):
             self._stepper = TapeStepper(network, tape)
 
@@ -55,9 +85,32 @@ class Hysteresis:
         """How often |M| passed 20 or was NaN, and M and h were set to 0, so far."""
         return int(self._resets.sum())
 
+    def mark(self, row: int) -> None:
+        """Ask for the state before a row, counted from the first row that is ever pushed."""
+        self._wanted.append(row)
+
+    def enter(self, row: int, lane: int, state: NDArray[np.float64]) -> None:
+        """Set the state of a lane before a marked row, after what was there has been noted."""
+        self._entries.setdefault(row, []).append((lane, state))
+
     def push(self, H: NDArray[np.float64]) -> NDArray[np.float64]:
         """Take the field, Shape: (time, LANES); return the magnetisation until the next call."""
         M = self._out.blank(len(H))
+        first = 0
+        for row in self._wanted[len(self.marked) :]:
+            at = row - self._row
+            if at > len(H):
+                break
+            self._solve(H[first:at], M[first:at])
+            self.marked.append(Mark(self._get_state(), self._resets.copy()))
+            for lane, state in self._entries.get(row, ()):
+                self._set_state(lane, state)
+            first = at
+        self._solve(H[first:], M[first:])
+        self._row += len(H)
+        return M
+
+    def _solve(self, H: NDArray[np.float64], M: NDArray[np.float64]) -> None:
         # each solver is loaded, and compiled, when it is used
         if self._mode in NEWTON_STEPS:
             from chowtape_cli.dsp.kernels.newton import newton
@@ -72,7 +125,6 @@ class Hysteresis:
             self._push_plugin(H, M, self._network)
         else:
             self._stepper.push(H, M)
-        return M
 
     def _push_plugin(
         self, H: NDArray[np.float64], M: NDArray[np.float64], network: PluginNetwork
@@ -85,6 +137,36 @@ class Hysteresis:
             self._tape.a, self._rate,
         )  # fmt: skip
 
-    def finish(self) -> NDArray[np.float64]:
-        """Return no rows: this stage holds nothing back."""
-        return np.zeros((0, LANES))
+    def _get_state(self) -> NDArray[np.float64]:
+        if isinstance(self._network, TapeNetwork):
+            return self._stepper.state()
+        return self._state.copy()
+
+    def _set_state(self, lane: int, state: NDArray[np.float64]) -> None:
+        if isinstance(self._network, TapeNetwork):
+            self._stepper.enter(lane, state)
+        else:
+            self._state[:, lane] = state
+
+    @staticmethod
+    def state_rows(mode: str, network: TapeNetwork | PluginNetwork | None) -> int:
+        """Return how many numbers the state of a lane is."""
+        return 4 if mode == "stn" and isinstance(network, TapeNetwork) else 3
+
+    @staticmethod
+    def effect(mode: str, state: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return of a state what the output depends on, to compare it with another.
+
+        That is the state itself (H, h and p or M), but of our networks' peak follower only the
+        bound that follows from it.
+        """
+        if mode != "stn" or len(state) == 3:
+            return state
+        bound = np.clip(BOUND + BOUND_SLOPE * (BOUND_FROM - state[2:3]), BOUND, BOUND_CALM)
+        return np.concatenate((state[:2], bound, state[3:]))
+
+
+def states_differ(mode: str, one: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
+    """Say whether two states of the tape lead to different output."""
+    difference = np.abs(Hysteresis.effect(mode, one) - Hysteresis.effect(mode, other))
+    return not bool((difference <= SEAM_TOLERANCE).all())

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 
 from chowtape_cli.dsp.jiles_atherton import Coefficients
 
+# |p| is held within BOUND + BOUND_SLOPE (BOUND_FROM - peak), and that within BOUND and BOUND_CALM
+BOUND, BOUND_CALM, BOUND_FROM, BOUND_SLOPE = 1.1, 4.0, 4.2, 10.0
+
 
 class TapeNetwork(NamedTuple):
     """One of our networks: 1 input, tanh layers, 2 outputs.
@@ -67,8 +70,18 @@ class TapeStepper:
 
     def push(self, H: NDArray[np.float64], M_out: NDArray[np.float64]) -> None:
         """Step every lane of a block, Shape: (time, LANES) both."""
+        if len(H) == 0:
+            return
         flat_H, flat_M = H.reshape(-1), M_out.reshape(-1)
         self._kernel(flat_H, flat_M, self._state, self._scratch, self._weights, self._constants)
+
+    def state(self) -> NDArray[np.float64]:
+        """Return H, h, the peak and p of every lane, Shape: (4, LANES)."""
+        return self._state.reshape(4, -1).astype(np.float64)
+
+    def enter(self, lane: int, state: NDArray[np.float64]) -> None:
+        """Set the state of a lane, Shape: (4,)."""
+        self._state.reshape(4, -1)[:, lane] = state
 
 
 def _folded(network: TapeNetwork, a: float) -> NDArray[np.float64]:

@@ -16,10 +16,10 @@ from chowtape_cli.dsp.kernels.tape_network import (
     A1,
     A3,
     A5,
-    BOUND,
     CLIP,
     KNEE,
 )
+from chowtape_cli.dsp.network import BOUND
 
 Array = NDArray[np.float64]
 

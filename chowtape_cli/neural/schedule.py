@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
-import signal
 import time
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Mapping
+from concurrent.futures import as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -22,14 +19,13 @@ from chowtape_cli.files import shown
 from chowtape_cli.neural import accuracy, training
 from chowtape_cli.neural.bank import TAPE_FORM, Bank, load, save, with_points
 from chowtape_cli.neural.training import Fit, Plan
+from chowtape_cli.workers import workers
 
 # a unit's name, and the call that does it: a function of `training` and its arguments
 Units = Mapping[str, tuple[Callable[..., Fit], tuple[Any, ...]]]
 Record = Callable[[str, Fit], None]
 
 LIVES = 3  # how often the workers may die before the training gives up
-# One thread of linear algebra a worker: a result must not depend on how many cores there are.
-_ONE_THREAD = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
 
 
 class Progress:
@@ -230,7 +226,7 @@ def _run(units: Units, done: Mapping[str, Fit], record: Record, jobs: int) -> No
         if not left:
             return
         try:
-            with _workers(jobs) as pool:
+            with workers(jobs) as pool:
                 futures = {
                     pool.submit(function, *arguments): unit
                     for unit, (function, arguments) in left.items()
@@ -244,33 +240,3 @@ def _run(units: Units, done: Mapping[str, Fit], record: Record, jobs: int) -> No
             f"a worker process was killed {LIVES} times, perhaps for want of memory; "
             "go on with --resume and fewer --jobs"
         )
-
-
-@contextmanager
-def _workers(jobs: int) -> Iterator[ProcessPoolExecutor]:
-    """Worker processes that end with the context, at once where it ends in an exception."""
-    before = {name: os.environ.get(name) for name in _ONE_THREAD}
-    os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
-    pool = ProcessPoolExecutor(
-        jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_leave_interrupts_alone
-    )
-    try:
-        yield pool
-    except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
-        for child in multiprocessing.active_children():
-            child.terminate()
-        raise
-    finally:
-        pool.shutdown()
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
-def _leave_interrupts_alone() -> None:
-    """In a worker: Ctrl-C reaches the whole group, and the parent sees to it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)

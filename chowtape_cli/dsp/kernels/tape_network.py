@@ -33,6 +33,7 @@ from numpy.typing import NDArray
 
 from chowtape_cli.dsp.kernels import LANES
 from chowtape_cli.dsp.kernels.compiling import inlined, kernel
+from chowtape_cli.dsp.network import BOUND, BOUND_CALM, BOUND_FROM, BOUND_SLOPE
 
 # samples in time for which the network is evaluated in one go
 BLOCK = 32
@@ -50,14 +51,14 @@ CARRIED = 4  # rows of state: H, h, peak and p
 A1, A3, A5 = 0.94673444, -0.19555675, 0.01961658
 CLIP = 2.1368
 KNEE = 3.0
-BOUND = 1.1
 
 _f = np.float32
 _ZERO, _ONE, _FOUR, _KNEE, _TINY = _f(0.0), _f(1.0), _f(4.0), _f(KNEE), _f(1e-9)
 _CLIP, _C0, _C1 = _f(CLIP), _f(A1 / A5), _f(A3 / A5)
 _NEW, _OLD = _f(1.75), _f(0.75)
 # the bound: 1.1 + 10 (4.2 - peak), within 1.1 and 4; the peak: of |H| and 4 |h|, less |h|/16 a step
-_BOUND, _BOUND_CALM, _BOUND_AT_0, _BOUND_SLOPE = _f(BOUND), _f(4.0), _f(BOUND + 42.0), _f(10.0)
+_BOUND, _BOUND_CALM, _BOUND_SLOPE = _f(BOUND), _f(BOUND_CALM), _f(BOUND_SLOPE)
+_BOUND_AT_0 = _f(BOUND + BOUND_SLOPE * BOUND_FROM)
 _PEAK_RATE, _PEAK_FORGET = _f(4.0), _f(1.0 / 16.0)
 
 Flat = NDArray[np.float32]
