@@ -23,6 +23,7 @@ from chowtape_cli.dsp.filters import DCBlocker
 from chowtape_cli.dsp.hysteresis import GUARD, Hysteresis, states_differ
 from chowtape_cli.dsp.jiles_atherton import coefficients, makeup_gain
 from chowtape_cli.dsp.kernels import LANES
+from chowtape_cli.dsp.kernels.lanes import gather, scatter
 from chowtape_cli.dsp.oversampling import Decimator, Interpolator, stages
 from chowtape_cli.dsp.path import SignalPath
 from chowtape_cli.dsp.segments import Layout, lead_in
@@ -30,7 +31,7 @@ from chowtape_cli.dsp.segments import Layout, lead_in
 Samples = NDArray[np.float64]
 
 # Rows that the hysteresis sees at once: every buffer of the path stays in the second-level cache.
-CACHE_ROWS = 1024
+CACHE_ROWS = 2048
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def render_batch(
     while wrong := work.wrong_seams():
         repairs += len(wrong)
         work.run(wrong, {i: work.ends[i - 1] for i in wrong})
-    wet = work.wet.reshape(-1, region.shape[1])[:frames]
+    wet = work.wet[:frames]
     dry = region[layout.lead : layout.lead + frames]
     return Batch(
         samples=_mixed(path, wet, dry),
@@ -101,7 +102,10 @@ def _mixed(path: SignalPath, wet: Samples, dry: Samples) -> Samples:
         return dry.copy()
     # the tape is the last that is not linear, so makeup and output gain can wait until here
     makeup = makeup_gain(path.saturation, path.bias) if path.makeup else 1.0
-    return wet * (makeup * path.output_gain * path.wet) + dry * (1.0 - path.wet)
+    wet *= makeup * path.output_gain * path.wet
+    if path.wet < 1.0:
+        wet += dry * (1.0 - path.wet)
+    return wet
 
 
 class _Work:
@@ -116,7 +120,7 @@ class _Work:
         self._driven = driven
         self.segments = max(1, -(-frames // layout.segment))
         channels = driven.shape[1]
-        self.wet = np.empty((self.segments, layout.segment, channels))
+        self.wet = np.empty((self.segments * layout.segment, channels))
         rows = Hysteresis.state_rows(path.mode, path.network)
         self.begins = np.zeros((self.segments, rows, channels))
         self.ends = np.zeros((self.segments, rows, channels))
@@ -147,22 +151,20 @@ class _Work:
         for lane, (segment, channel) in enumerate(pairs):
             if segment in known:
                 lanes.hysteresis.enter(begin, lane, known[segment][:, channel])
-        offset = layout.lead - layout.settle - self._lead_in
+        segments, channels = (np.array(column) for column in zip(*pairs, strict=True))
+        own = segments * layout.segment
+        sources = own + layout.lead - layout.settle - self._lead_in
         skip = self._lead_in + layout.settle
         total = skip + layout.segment + layout.ahead
         step = max(1, CACHE_ROWS // factor)
         given = -skip
         for at in range(0, total, step):
-            size = min(step, total - at)
-            rows = lanes.rows.blank(size)
-            for lane, (segment, channel) in enumerate(pairs):
-                start = offset + segment * layout.segment + at
-                rows[:, lane] = self._driven[start : start + size, channel]
+            rows = lanes.rows.blank(min(step, total - at))
+            gather(self._driven, sources + at, channels, rows)
             ready = lanes.push(rows)
             low, high = max(given, 0), min(given + len(ready), layout.segment)
             if low < high:
-                for lane, (segment, channel) in enumerate(pairs):
-                    self.wet[segment, low:high, channel] = ready[low - given : high - given, lane]
+                scatter(ready[low - given : high - given], own + low, channels, self.wet)
             given += len(ready)
         marks = lanes.hysteresis.marked
         for lane, (segment, channel) in enumerate(pairs):

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from chowtape_cli.dsp.buffers import RowBuffer
 from chowtape_cli.dsp.filter_taps import LINEAR, MINIMUM
 from chowtape_cli.dsp.kernels import LANES
-from chowtape_cli.dsp.kernels.fir import TILE, fir
+from chowtape_cli.dsp.kernels.fir import TILE, add_lowered, add_raised
 
 Lanes = NDArray[np.float64]
 
@@ -89,7 +89,10 @@ class _RateChanger:
         y = self._out.blank(ready * self._y_step)
         for phase in self._phases:
             newest = self._past + phase.lead
-            fir(rows, newest, self._x_step, phase.taps, y, phase.row, self._y_step)
+            if self._x_step == 1:
+                add_raised(rows, newest, phase.taps, y, phase.row)
+            else:
+                add_lowered(rows, newest, phase.taps, y)
         self._rows.drop(ready * self._x_step)
         return y
 

@@ -17,12 +17,12 @@ from chowtape_cli.dsp.kernels import LANES
 
 # Frames of a segment: long, so that little is computed twice, but a batch still fits in memory.
 LONGEST, SHORTEST = 131_072, 16_384
-# Batches of a long recording come in multiples of this, so that two or four workers share evenly.
-EVEN_SHARES = 4
+# Batches of a longer recording come in multiples of this, so that two workers share evenly.
+EVEN_SHARES = 2
 # Frames that the oversampling filters look ahead, or back, at most.
 FILTER_REACH = 128
 # What a filter's past may still contribute, and how the tape is trusted to have forgotten.
-FORGOTTEN = 1e-11
+FORGOTTEN = 1e-10
 TRAVEL = 60.0 * COERCIVITY
 LONGEST_LEAD_IN = 65_536
 
