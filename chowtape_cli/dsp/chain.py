@@ -84,7 +84,7 @@ def render_batch(
     repairs = 0
     while wrong := work.wrong_seams():
         repairs += len(wrong)
-        work.run(wrong, {i: work.ends[i - 1] for i in wrong})
+        work.run(wrong, {i: work.ends[i - 1].copy() for i in wrong})
     wet = work.wet[:frames]
     dry = region[layout.lead : layout.lead + frames]
     return Batch(
@@ -141,6 +141,8 @@ class _Work:
         pairs = [(segment, channel) for segment in segments for channel in range(channels)]
         for first in range(0, len(pairs), LANES):
             self._run_lanes(pairs[first : first + LANES], known)
+        for segment, state in known.items():
+            self.begins[segment] = state
 
     def _run_lanes(self, pairs: list[tuple[int, int]], known: dict[int, Samples]) -> None:
         layout, factor = self._layout, self._path.oversampling
