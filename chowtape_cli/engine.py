@@ -42,7 +42,7 @@ class Tally:
 def tasks(blocks: Iterator[Samples], channels: int, layout: Layout) -> Iterator[Task]:
     """Gather the blocks of a source into batches; what lies before and after it is silence."""
     held = np.zeros((layout.lead, channels))
-    ended = False
+    ended, first = False, True
     while True:
         wanted = layout.lead + layout.batch + layout.ahead
         parts = [held]
@@ -63,7 +63,8 @@ def tasks(blocks: Iterator[Samples], channels: int, layout: Layout) -> Iterator[
         region = np.zeros((needed, channels))
         available = held[:needed]
         region[: len(available)] = available
-        yield Task(region, frames)
+        yield Task(region, frames, first)
+        first = False
         held = held[layout.batch :] if len(held) > layout.batch else held[:0]
         if ended and len(held) <= layout.lead:
             return
@@ -105,7 +106,9 @@ class _Here(AbstractContextManager["_Here"]):
     def result(self, ticket: Task, before: Samples | None = None) -> Batch:
         from chowtape_cli.dsp.chain import render_batch
 
-        return render_batch(*self._arguments, ticket.region, ticket.frames, before)
+        return render_batch(
+            *self._arguments, ticket.region, ticket.frames, before, first=ticket.first
+        )
 
     def release(self, ticket: Task) -> None:
         """Nothing is held."""

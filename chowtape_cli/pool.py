@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from multiprocessing.shared_memory import SharedMemory
 from typing import TYPE_CHECKING
@@ -33,6 +33,7 @@ class Ticket:
         slot: which piece of shared memory holds its source and takes its output.
         rows: frames of source.
         frames: frames of output.
+        first: whether the recording begins with it.
         before: the state that it is rendered from, where that is known.
         future: what it has become; its samples are in the slot.
         deaths: how often the workers died while it was the first in line.
@@ -41,6 +42,7 @@ class Ticket:
     slot: int
     rows: int
     frames: int
+    first: bool
     before: Samples | None = None
     future: Future[Batch] | None = None
     deaths: int = 0
@@ -66,8 +68,9 @@ class Pool(AbstractContextManager["Pool"]):
         self._context: AbstractContextManager[ProcessPoolExecutor] = workers(self._jobs)
         self._executor = self._context.__enter__()
         # a worker starts when it is given something to do: let them start now, all of them
-        for _ in range(self._jobs):
-            self._executor.submit(_import_kernels, self._path)
+        with suppress(BrokenProcessPool):
+            for _ in range(self._jobs):
+                self._executor.submit(_import_kernels, self._path)
 
     def __exit__(self, *error: object) -> None:
         """End the workers and remove the shared memory."""
@@ -86,7 +89,7 @@ class Pool(AbstractContextManager["Pool"]):
             size = 8 * self._channels * (self._rows + self._layout.batch)
             self._memory.append(SharedMemory(create=True, size=size))
             slot = len(self._memory) - 1
-        ticket = Ticket(slot, len(task.region), task.frames)
+        ticket = Ticket(slot, len(task.region), task.frames, task.first)
         source, _ = _views(self._memory[slot], ticket.rows, ticket.frames, self._channels)
         source[:] = task.region
         self._send(ticket)
@@ -94,15 +97,20 @@ class Pool(AbstractContextManager["Pool"]):
         return ticket
 
     def _send(self, ticket: Ticket) -> None:
-        ticket.future = self._executor.submit(
-            _render,
-            self._memory[ticket.slot].name,
-            ticket.rows,
-            ticket.frames,
-            self._channels,
-            (self._path, self._rate, self._layout),
-            ticket.before,
-        )
+        try:
+            ticket.future = self._executor.submit(
+                _render,
+                self._memory[ticket.slot].name,
+                ticket.rows,
+                ticket.frames,
+                self._channels,
+                (self._path, self._rate, self._layout),
+                ticket.before,
+                ticket.first,
+            )
+        except BrokenProcessPool as error:  # seen to when the result is asked for
+            ticket.future = Future()
+            ticket.future.set_exception(error)
 
     def result(self, ticket: Ticket, before: Samples | None = None) -> Batch:
         """Wait for a batch; where ``before`` is given, render it again from that state."""
@@ -167,6 +175,7 @@ def _render(
     channels: int,
     arguments: tuple[SignalPath, int, Layout],
     before: Samples | None,
+    first: bool,
 ) -> Batch:
     """In a worker: render a slot's source into its output; returns the batch without samples."""
     from chowtape_cli.dsp.chain import render_batch
@@ -174,6 +183,6 @@ def _render(
     if name not in _attached:
         _attached[name] = SharedMemory(name)
     source, output = _views(_attached[name], rows, frames, channels)
-    batch = render_batch(*arguments, source, frames, before)
+    batch = render_batch(*arguments, source, frames, before, first=first)
     output[:] = batch.samples
     return replace(batch, samples=batch.samples[:0])

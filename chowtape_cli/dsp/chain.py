@@ -62,6 +62,8 @@ def render_batch(
     region: Samples,
     frames: int,
     before: Samples | None = None,
+    *,
+    first: bool = False,
 ) -> Batch:
     """Render a run of segments.
 
@@ -73,13 +75,14 @@ def render_batch(
             after its last segment, zeros where there is none, Shape: (region frames, channels).
         frames: how many frames of output are wanted.
         before: the tape's state at the first seam where it is known, Shape: (rows, channels).
+        first: whether the recording begins with this batch.
     """
     driven = region * path.input_gain
     limit = GUARD[path.mode]
     own = driven[layout.lead : layout.lead + frames]
     guard_clips = int(np.count_nonzero(np.abs(own) > limit))
     np.clip(driven, -limit, limit, out=driven)
-    work = _Work(path, rate, layout, driven, frames)
+    work = _Work(path, rate, layout, driven, frames, first=first)
     work.run(range(work.segments), {} if before is None else {0: before})
     repairs = 0
     while wrong := work.wrong_seams():
@@ -112,12 +115,20 @@ class _Work:
     """The segments of a batch, the states at their seams, and their output so far."""
 
     def __init__(
-        self, path: SignalPath, rate: int, layout: Layout, driven: Samples, frames: int
+        self,
+        path: SignalPath,
+        rate: int,
+        layout: Layout,
+        driven: Samples,
+        frames: int,
+        *,
+        first: bool,
     ) -> None:
         self._path = path
         self._rate = rate
         self._layout = layout
         self._driven = driven
+        self._first = first
         self.segments = max(1, -(-frames // layout.segment))
         channels = driven.shape[1]
         self.wet = np.empty((self.segments * layout.segment, channels))
@@ -149,6 +160,9 @@ class _Work:
         lanes = _Lanes(self._path, self._rate, len(pairs))
         begin = self._lead_in * factor
         lanes.hysteresis.mark(begin)
+        opening = [lane for lane, (segment, _) in enumerate(pairs) if segment == 0]
+        if self._first and opening:
+            lanes.hysteresis.rest(begin + layout.settle * factor, opening)
         lanes.hysteresis.mark(begin + layout.segment * factor)
         for lane, (segment, channel) in enumerate(pairs):
             if segment in known:
@@ -171,8 +185,8 @@ class _Work:
         marks = lanes.hysteresis.marked
         for lane, (segment, channel) in enumerate(pairs):
             self.begins[segment, :, channel] = marks[0].state[:, lane]
-            self.ends[segment, :, channel] = marks[1].state[:, lane]
-            self.resets[segment, channel] = marks[1].resets[lane] - marks[0].resets[lane]
+            self.ends[segment, :, channel] = marks[-1].state[:, lane]
+            self.resets[segment, channel] = marks[-1].resets[lane] - marks[0].resets[lane]
 
 
 class _Lanes:

@@ -78,6 +78,8 @@ class Hysteresis:
         self._wanted: list[int] = []
         self._entries: dict[int, list[tuple[int, NDArray[np.float64]]]] = {}
         self.marked: list[Mark] = []
+        self._rest_until = 0
+        self._resting: list[int] = []
         if isinstance(network, TapeNetwork):
             self._stepper = TapeStepper(network, tape)
 
@@ -94,6 +96,16 @@ class Hysteresis:
         """Set the state of a lane before a marked row, after what was there has been noted."""
         self._entries.setdefault(row, []).append((lane, state))
 
+    def rest(self, until: int, lanes: list[int]) -> None:
+        """Keep lanes at rest until a row: their recording begins there, whatever comes before.
+
+        To a solver silence is rest; ChowTape's networks drift in it.
+        """
+        self._wanted.append(until)
+        self._rest_until, self._resting = until, lanes
+        for lane in lanes:
+            self.enter(until, lane, np.zeros(len(self._get_state())))
+
     def push(self, H: NDArray[np.float64]) -> NDArray[np.float64]:
         """Take the field, Shape: (time, LANES); return the magnetisation until the next call."""
         M = self._out.blank(len(H))
@@ -108,6 +120,7 @@ class Hysteresis:
                 self._set_state(lane, state)
             first = at
         self._solve(H[first:], M[first:])
+        M[: max(0, self._rest_until - self._row), self._resting] = 0.0
         self._row += len(H)
         return M
 

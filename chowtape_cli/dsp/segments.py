@@ -58,10 +58,12 @@ class Task:
     Attributes:
         region: see `dsp.chain.render_batch`.
         frames: of output.
+        first: whether the recording begins with it.
     """
 
     region: NDArray[np.float64]
     frames: int
+    first: bool
 
 
 def cut(frames: int | None, channels: int, rate: int, dc_block: float) -> Layout:
