@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.console import Console
@@ -23,11 +24,13 @@ from rich.table import Table
 from rich.text import Text
 
 from chowtape_cli import __version__
-from chowtape_cli.bench import Figure
 from chowtape_cli.files import shown
-from chowtape_cli.neural.bank import Bank
-from chowtape_cli.render import FileReport
-from chowtape_cli.settings import RenderSettings
+
+if TYPE_CHECKING:
+    from chowtape_cli.bench import Figure
+    from chowtape_cli.neural.bank import Bank
+    from chowtape_cli.render import FileReport
+    from chowtape_cli.settings import RenderSettings
 
 ProgressCall = Callable[[int, "int | None", int], None]
 

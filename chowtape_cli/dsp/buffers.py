@@ -21,11 +21,15 @@ class RowBuffer:
         self._used = rows
         self._store = _aligned_zeros(rows)
 
-    def blank(self, rows: int) -> NDArray[np.float64]:
-        """Return that many rows of zeros."""
+    def room(self, rows: int) -> NDArray[np.float64]:
+        """Return that many rows, with anything in them."""
         self._reserve(rows, keep=0)
         self._used = rows
-        blank = self._store[:rows]
+        return self._store[:rows]
+
+    def blank(self, rows: int) -> NDArray[np.float64]:
+        """Return that many rows of zeros."""
+        blank = self.room(rows)
         blank[:] = 0.0
         return blank
 

@@ -75,6 +75,9 @@ def cut(frames: int | None, channels: int, rate: int, dc_block: float) -> Layout
         rate: sample rate in Hz.
         dc_block: corner of the high-pass in Hz, 0 for none.
     """
+    if frames is not None and frames <= SHORTEST:  # one segment: there is no past to settle from
+        segment = max(frames, FILTER_REACH)
+        return Layout(segment, 1, FILTER_REACH, FILTER_REACH + LONGEST_LEAD_IN, FILTER_REACH)
     settle = FILTER_REACH + _settling(dc_block, rate)
     per_batch = max(1, LANES // channels)
     longest = max(LONGEST, 2 * settle)
