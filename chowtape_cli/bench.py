@@ -18,7 +18,7 @@ from chowtape_cli.dsp.jiles_atherton import coefficients
 from chowtape_cli.dsp.kernels import LANES
 from chowtape_cli.dsp.kernels.textbook import textbook_newton
 from chowtape_cli.dsp.synthesis import mix
-from chowtape_cli.neural.bank import load_any
+from chowtape_cli.neural.catalogue import load_any
 
 RATE = 44_100
 REPEATS = 3

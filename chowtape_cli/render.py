@@ -118,7 +118,7 @@ def signal_path(settings: RenderSettings) -> SignalPath:
     """
     network = None
     if settings.mode == "stn":
-        from chowtape_cli.neural.bank import load_any
+        from chowtape_cli.neural.catalogue import load_any
 
         network = load_any(settings.weights).at(settings.saturation, settings.bias)
     return SignalPath(

@@ -41,6 +41,9 @@ def test_the_first_line_sets_up_and_renders(tmp_path: Path) -> None:
     assert result.returncode == 0, result.stderr
     assert "Listen" in result.stdout
     assert sf.info(copy / "chowtape-demo" / "tape" / "drums.wav").frames == 441_000
+    installed = [copy / ".venv" / "bin" / "chowtape", "bank", "show", "2x8"]
+    shown = subprocess.run(installed, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert "200 of 2x8" in shown.stdout  # the banks came along
 
 
 def test_the_second_line_is_what_ci_runs() -> None:

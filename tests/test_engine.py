@@ -21,7 +21,7 @@ from chowtape_cli.dsp import segments
 from chowtape_cli.dsp.hysteresis import Hysteresis
 from chowtape_cli.dsp.jiles_atherton import coefficients
 from chowtape_cli.dsp.kernels import LANES
-from chowtape_cli.neural.bank import load_any
+from chowtape_cli.neural.catalogue import load_any
 
 MODES = ("rk2", "rk4", "nr4", "nr8", "stn")
 BARE = {"oversampling": 1, "makeup": False, "dc_block": 0.0}

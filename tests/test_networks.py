@@ -22,7 +22,7 @@ from chowtape_cli.dsp.kernels import LANES
 from chowtape_cli.dsp.kernels import tape_network as kernel
 from chowtape_cli.dsp.network import TapeNetwork, weight_count
 from chowtape_cli.neural import bank as banks
-from chowtape_cli.neural import gradient
+from chowtape_cli.neural import catalogue, gradient
 
 ARCHITECTURES = ("2x4", "2x8", "3x4")
 BARE = ("--oversampling", 1, "--no-makeup", "--dc-block", 0, "--subtype", "DOUBLE")
@@ -31,7 +31,7 @@ Setting = tuple[float, float, float]
 
 def solve(x: NDArray[np.float64], mode: str, setting: Setting, bank: str = "2x4") -> NDArray:
     _, saturation, bias = setting
-    network = banks.load_any(bank).at(saturation, bias) if mode == "stn" else None
+    network = catalogue.load_any(bank).at(saturation, bias) if mode == "stn" else None
     rows = np.zeros((len(x), LANES))
     rows[:, : x.shape[1]] = x
     return Hysteresis(mode, coefficients(*setting), network).push(rows)[:, : x.shape[1]].copy()
@@ -88,7 +88,7 @@ def reference_stn(x: NDArray, network: TapeNetwork, setting: Setting) -> NDArray
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 @pytest.mark.parametrize("setting", [(0.5, 0.5, 0.5), (1.0, 1.0, 1.0), (0.3, 0.0, 0.0)])
 def test_single_precision_is_90_db_below_the_signal(architecture: str, setting: Setting) -> None:
-    network = banks.load_any(architecture).at(*setting[1:])
+    network = catalogue.load_any(architecture).at(*setting[1:])
     for level in (0.01, 1.0, 4.0):
         x = level * music(0.03, 88_200, 1)
         exact = reference_stn(x[:, 0], network, setting)
@@ -97,7 +97,7 @@ def test_single_precision_is_90_db_below_the_signal(architecture: str, setting: 
 
 
 def test_blocks_of_any_size_give_the_same_bytes() -> None:
-    network = banks.load_any(None).at(0.5, 0.5)
+    network = catalogue.load_any(None).at(0.5, 0.5)
     rows = np.tile(4.0 * music(0.05, 44_100, 1), (1, LANES))
     whole = Hysteresis("stn", coefficients(0.5, 0.5, 0.5), network).push(rows).copy()
     for size in (1, 31, 32, 500):
@@ -202,7 +202,7 @@ def test_silence_and_odd_symmetry() -> None:
 def test_the_gradient_of_training_is_exact() -> None:
     noise = np.random.default_rng(0)
     layers = np.array([1, 4, 4, 2])
-    weights = banks.load_any("2x4").at(0.4, 0.3).weights + 0.05 * noise.standard_normal(38)
+    weights = catalogue.load_any("2x4").at(0.4, 0.3).weights + 0.05 * noise.standard_normal(38)
     tape = coefficients(0.6, 0.4, 0.3)
     H = 2.0 * music(0.004, 88_200, 1)[:, 0]
     target = np.zeros_like(H)
@@ -307,7 +307,7 @@ def test_a_network_that_runs_away_is_reset_and_counted(chowtape: Run, tmp_path: 
 
 def test_the_banks_are_small_and_say_how_they_were_made(chowtape: Run) -> None:
     for architecture in ARCHITECTURES:
-        path = banks.bundled(architecture)
+        path = catalogue.bundled(architecture)
         assert path.stat().st_size < 2_000_000
         held = banks.load(path)
         assert held.weights.shape[:2] == (20, 10)
@@ -344,7 +344,7 @@ def rewritten(path: Path, out: Path, **changes: object) -> Path:
 
 
 def test_files_that_are_no_bank_are_named_in_one_line(chowtape: Run, tmp_path: Path) -> None:
-    good = banks.bundled("2x4")
+    good = catalogue.bundled("2x4")
     weights = banks.load(good).weights
     content = good.read_bytes()
     (tmp_path / "cut.npz").write_bytes(content[: len(content) // 2])
@@ -412,7 +412,7 @@ def test_weights_go_with_mode_stn_alone(chowtape: Run, tmp_path: Path) -> None:
 def test_exported_networks_are_the_banks(chowtape: Run, tmp_path: Path) -> None:
     """A dense model as another program would run it gives what the bank's network gives."""
     assert chowtape("bank", "export", "2x8", "out").returncode == 0
-    held = banks.load_any("2x8")
+    held = catalogue.load_any("2x8")
     files = sorted((tmp_path / "out").iterdir())
     assert len(files) == len(held.biases)
     label = round(1000 * held.biases[4])
@@ -498,7 +498,7 @@ def test_training_can_be_killed_resumed_and_spread_and_gives_the_same_bank(
 def test_training_options_that_are_wrong(
     chowtape: Run, tmp_path: Path, arguments: tuple[str, ...], words: str
 ) -> None:
-    (tmp_path / "bank.npz").write_bytes(banks.bundled("2x4").read_bytes())
+    (tmp_path / "bank.npz").write_bytes(catalogue.bundled("2x4").read_bytes())
     result = chowtape("train", *arguments)
     assert result.returncode == 2
     assert words in result.stderr

@@ -32,8 +32,9 @@ def show(name: str | None, level: float | None, json: bool) -> None:
     """Show what BANK holds and how far it is from nr8, in dB, over saturation and bias."""
     from chowtape_cli import report
     from chowtape_cli.neural import bank as banks
+    from chowtape_cli.neural.catalogue import find
 
-    path = banks.find(name)
+    path = find(name)
     held = banks.load(path)
     if json:
         report.print_bank_json(held)
@@ -54,8 +55,9 @@ def check(name: str | None) -> None:
 
     from chowtape_cli.neural import accuracy
     from chowtape_cli.neural import bank as banks
+    from chowtape_cli.neural.catalogue import find
 
-    path = banks.find(name)
+    path = find(name)
     held = banks.load(path)
     click.echo(f"{path}: format and hash are good")
     if held.accuracy_db.size == 0:
@@ -95,8 +97,9 @@ def export(name: str, folder: Path, overwrite: bool) -> None:
     """
     from chowtape_cli.neural import bank as banks
     from chowtape_cli.neural import rtneural
+    from chowtape_cli.neural.catalogue import find
 
-    held = banks.load(banks.find(name))
+    held = banks.load(find(name))
     if not overwrite and folder.exists() and any(folder.iterdir()):
         raise FileError(f"{folder}: is not empty; give --overwrite or another folder")
     paths = rtneural.export(held, folder)

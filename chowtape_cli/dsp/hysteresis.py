@@ -17,7 +17,6 @@ from chowtape_cli.dsp.network import (
     BOUND_SLOPE,
     PluginNetwork,
     TapeNetwork,
-    TapeStepper,
 )
 
 # the plugin's limit of the input of each solver, in full scales
@@ -81,6 +80,8 @@ class Hysteresis:
         self._rest_until = 0
         self._resting: list[int] = []
         if isinstance(network, TapeNetwork):
+            from chowtape_cli.dsp.stepper import TapeStepper
+
             self._stepper = TapeStepper(network, tape)
 
     @property

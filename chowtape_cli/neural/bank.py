@@ -27,7 +27,6 @@ from chowtape_cli.files import shown, write_whole
 
 FORMAT_VERSION = 1
 ARCHITECTURES = {"2x4": (4, 4), "2x8": (8, 8), "3x4": (4, 4, 4)}
-DEFAULT_ARCHITECTURE = "2x4"
 TAPE_FORM = "tape"  # our own networks
 PLUGIN_FORM = "plugin"  # ChowTape's networks, imported
 PLUGIN_LAYERS = (5, 4, 4, 1)
@@ -83,35 +82,6 @@ class Bank:
 def _hat(x: float, nodes: Sequence[float]) -> NDArray[np.float64]:
     """Return the weights of linear interpolation between ascending nodes, Shape: (nodes,)."""
     return np.array([float(np.interp(x, nodes, row)) for row in np.eye(len(nodes))])
-
-
-def bundled(architecture: str = DEFAULT_ARCHITECTURE) -> Path:
-    """Return where the bank of an architecture is that came with the package."""
-    package = Path(__file__).parents[1]
-    for folder in (package / "weights", package.parent / "weights"):  # installed, or a checkout
-        path = folder / f"stn_{architecture}.npz"
-        if path.is_file():
-            return path
-    raise BankError(f"stn_{architecture}.npz did not come with this installation; reinstall it")
-
-
-def find(name: str | None) -> Path:
-    """Return the bank that is meant: a path, an architecture's name, or None for the default."""
-    if name is None:
-        return bundled()
-    if name in ARCHITECTURES and not Path(name).exists():
-        return bundled(name)
-    return Path(name)
-
-
-def load_any(name: str | None) -> Bank:
-    """Read a bank, or ChowTape's networks where the name is a folder; see `find` and `load`."""
-    path = find(name)
-    if path.is_dir():
-        from chowtape_cli.neural.rtneural import import_plugin
-
-        return import_plugin(path)
-    return load(path)
 
 
 def save(bank: Bank, path: Path) -> None:
