@@ -148,7 +148,7 @@ def render_blocks(
         before = None
         for ticket in _submitted(runner, tasks(blocks, channels, layout)):
             batch = runner.result(ticket)
-            if before is not None and states_differ(path.mode, before, batch.first_state):
+            if before is not None and states_differ(before, batch.first_state):
                 tally.seam_repairs += 1
                 batch = runner.result(ticket, before)
             tally.guard_clips += batch.guard_clips

@@ -2,10 +2,9 @@
 
 from chowtape_cli.audio_files.destination import Destination, check_destination
 from chowtape_cli.audio_files.formats import AudioInfo, OutputFormat, plan_output
-from chowtape_cli.audio_files.source import BLOCK_FRAMES, Source
+from chowtape_cli.audio_files.source import Source
 
 __all__ = [
-    "BLOCK_FRAMES",
     "AudioInfo",
     "Destination",
     "OutputFormat",

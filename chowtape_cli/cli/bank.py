@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from chowtape_cli.errors import BankError, FileError
+from chowtape_cli.files import exists_already
 
 _PATH = click.Path(path_type=Path)
 
@@ -81,7 +82,7 @@ def import_(folder: Path, out: Path, overwrite: bool) -> None:
 
     held = rtneural.import_plugin(folder)
     if out.exists() and not overwrite:
-        raise FileError(f"{out}: exists already; give --overwrite or another name")
+        raise exists_already(out)
     banks.save(held, out)
     click.echo(f"{out}: {held.weights[..., 0].size} networks, {out.stat().st_size} bytes")
 

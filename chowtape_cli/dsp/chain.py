@@ -132,7 +132,7 @@ class _Work:
         self.segments = max(1, -(-frames // layout.segment))
         channels = driven.shape[1]
         self.wet = np.empty((self.segments * layout.segment, channels))
-        rows = Hysteresis.state_rows(path.mode, path.network)
+        rows = Hysteresis.state_rows(path.network)
         self.begins = np.zeros((self.segments, rows, channels))
         self.ends = np.zeros((self.segments, rows, channels))
         self.resets = np.zeros((self.segments, channels))
@@ -141,9 +141,7 @@ class _Work:
     def wrong_seams(self) -> list[int]:
         """Return the segments whose state at their seam is not that of the one before."""
         return [
-            i
-            for i in range(1, self.segments)
-            if states_differ(self._path.mode, self.ends[i - 1], self.begins[i])
+            i for i in range(1, self.segments) if states_differ(self.ends[i - 1], self.begins[i])
         ]
 
     def run(self, segments: range | list[int], known: dict[int, Samples]) -> None:

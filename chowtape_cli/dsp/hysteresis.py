@@ -84,11 +84,6 @@ class Hysteresis:
 
             self._stepper = TapeStepper(network, tape)
 
-    @property
-    def resets(self) -> int:
-        """How often |M| passed 20 or was NaN, and M and h were set to 0, so far."""
-        return int(self._resets.sum())
-
     def mark(self, row: int) -> None:
         """Ask for the state before a row, counted from the first row that is ever pushed."""
         self._wanted.append(row)
@@ -166,24 +161,24 @@ class Hysteresis:
             self._state[:, lane] = state
 
     @staticmethod
-    def state_rows(mode: str, network: TapeNetwork | PluginNetwork | None) -> int:
+    def state_rows(network: TapeNetwork | PluginNetwork | None) -> int:
         """Return how many numbers the state of a lane is."""
-        return 4 if mode == "stn" and isinstance(network, TapeNetwork) else 3
+        return 4 if isinstance(network, TapeNetwork) else 3
 
     @staticmethod
-    def effect(mode: str, state: NDArray[np.float64]) -> NDArray[np.float64]:
+    def effect(state: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return of a state what the output depends on, to compare it with another.
 
         That is the state itself (H, h and p or M), but of our networks' peak follower only the
         bound that follows from it.
         """
-        if mode != "stn" or len(state) == 3:
+        if len(state) == 3:
             return state
         bound = np.clip(BOUND + BOUND_SLOPE * (BOUND_FROM - state[2:3]), BOUND, BOUND_CALM)
         return np.concatenate((state[:2], bound, state[3:]))
 
 
-def states_differ(mode: str, one: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
+def states_differ(one: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
     """Say whether two states of the tape lead to different output."""
-    difference = np.abs(Hysteresis.effect(mode, one) - Hysteresis.effect(mode, other))
+    difference = np.abs(Hysteresis.effect(one) - Hysteresis.effect(other))
     return not bool((difference <= SEAM_TOLERANCE).all())

@@ -43,11 +43,11 @@ class TapeStepper:
 
     def state(self) -> NDArray[np.float64]:
         """Return H, h, the peak and p of every lane, Shape: (4, LANES)."""
-        return self._state.reshape(4, -1).astype(np.float64)
+        return self._state.reshape(CARRIED, -1).astype(np.float64)
 
     def enter(self, lane: int, state: NDArray[np.float64]) -> None:
         """Set the state of a lane, Shape: (4,)."""
-        self._state.reshape(4, -1)[:, lane] = state
+        self._state.reshape(CARRIED, -1)[:, lane] = state
 
 
 def _folded(network: TapeNetwork, a: float) -> NDArray[np.float64]:
