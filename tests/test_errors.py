@@ -189,7 +189,7 @@ def test_a_disk_that_fills_up_leaves_nothing(tmp_path: Path) -> None:
         [sys.executable, "-m", "chowtape_cli", "render", "in.wav", "new/out.wav"],
         capture_output=True, text=True, cwd=tmp_path, timeout=120, check=False,
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000)),
-        env={**os.environ, "NUMBA_CACHE_DIR": str(tmp_path.parent / "cache")},
+        env={**os.environ, "CHOWTAPE_CACHE_DIR": str(tmp_path.parent / "cache")},
     )  # fmt: skip
     check_one_line(result, 1, "new/out.wav", "can't be written", "make room")
     assert listing(tmp_path) == ["in.wav"]

@@ -52,7 +52,7 @@ def test_pipes_and_devices_are_refused_and_do_not_hang(chowtape: Run, tmp_path: 
 def test_without_a_place_for_compiled_kernels(chowtape: Run, tmp_path: Path) -> None:
     """Neither the package's folder nor the user's can be written: it compiles, and renders."""
     write_wav(tmp_path / "in.wav", music(0.05, 44_100))
-    nowhere = {"NUMBA_CACHE_DIR": "/proc/nowhere", "HOME": "/nonexistent"}
+    nowhere = {"CHOWTAPE_CACHE_DIR": "/proc/nowhere", "HOME": "/nonexistent"}
     result = chowtape("render", "in.wav", "out.wav", env=nowhere)
     assert result.returncode == 0, result.stderr
 

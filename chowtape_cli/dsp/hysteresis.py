@@ -73,6 +73,7 @@ class Hysteresis:
         self._state = np.zeros((3, LANES))
         self._resets = np.zeros(LANES)
         self._out = RowBuffer()
+        self._scratch = RowBuffer()
         self._row = 0
         self._wanted: list[int] = []
         self._entries: dict[int, list[tuple[int, NDArray[np.float64]]]] = {}
@@ -125,14 +126,16 @@ class Hysteresis:
     def _solve(self, H: NDArray[np.float64], M: NDArray[np.float64]) -> None:
         # each solver is loaded, and compiled, when it is used
         if self._mode in NEWTON_STEPS:
-            from chowtape_cli.dsp.kernels.newton import newton
+            from chowtape_cli.dsp.kernels.newton import SCRATCH_ROWS, newton
 
-            newton(H, M, self._state, self._resets, NEWTON_STEPS[self._mode], self._tape)
+            scratch = self._scratch.room(SCRATCH_ROWS)
+            steps = NEWTON_STEPS[self._mode]
+            newton(H, M, self._state, self._resets, scratch, steps, self._tape)
         elif self._mode in ("rk2", "rk4"):
-            from chowtape_cli.dsp.kernels.runge_kutta import rk2, rk4
+            from chowtape_cli.dsp.kernels.runge_kutta import SCRATCH_ROWS, rk2, rk4
 
             solver = rk2 if self._mode == "rk2" else rk4
-            solver(H, M, self._state, self._resets, self._tape)
+            solver(H, M, self._state, self._resets, self._scratch.room(SCRATCH_ROWS), self._tape)
         elif isinstance(self._network, PluginNetwork):
             self._push_plugin(H, M, self._network)
         else:
@@ -144,8 +147,9 @@ class Hysteresis:
         from chowtape_cli.dsp.kernels.plugin_network import plugin_network
 
         layers = np.array(network.layers)
+        scratch = np.empty((2, max(network.layers)))
         plugin_network(
-            H, M, self._state, self._resets, self._lanes, layers, network.weights,
+            H, M, self._state, self._resets, scratch, self._lanes, layers, network.weights,
             self._tape.a, self._rate,
         )  # fmt: skip
 

@@ -90,9 +90,9 @@ class _RateChanger:
         for phase in self._phases:
             newest = self._past + phase.lead
             if self._x_step == 1:
-                add_raised(rows, newest, phase.taps, y, phase.row)
+                add_raised(rows.reshape(-1), newest, phase.taps, y.reshape(-1), phase.row)
             else:
-                add_lowered(rows, newest, phase.taps, y)
+                add_lowered(rows.reshape(-1), newest, phase.taps, y.reshape(-1))
         self._rows.drop(ready * self._x_step)
         return y
 

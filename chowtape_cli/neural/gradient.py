@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chowtape_cli.dsp.jiles_atherton import Coefficients
-from chowtape_cli.dsp.kernels.compiling import inlined, kernel
 from chowtape_cli.dsp.kernels.tape_network import (
     A1,
     A3,
@@ -20,6 +19,7 @@ from chowtape_cli.dsp.kernels.tape_network import (
     KNEE,
 )
 from chowtape_cli.dsp.network import BOUND
+from chowtape_cli.native import inlined, kernel
 
 Array = NDArray[np.float64]
 

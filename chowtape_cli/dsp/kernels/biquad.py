@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chowtape_cli.dsp.kernels import LANES
-from chowtape_cli.dsp.kernels.compiling import kernel
+from chowtape_cli.native import kernel
 
 
 @kernel

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chowtape_cli.dsp.kernels import LANES
-from chowtape_cli.dsp.kernels.compiling import inlined, kernel
+from chowtape_cli.native import inlined, kernel
 
 TILE = 4  # the number of taps must be a multiple of it
 
@@ -24,19 +24,18 @@ def _add(
     """Add ``sum_k taps[k] x[newest + x_step (n - k)]`` to ``y[y_first + y_step n]`` for every n.
 
     Four outputs and four taps are written out: 7 rows are loaded for 16 products. With the steps
-    constants, and a window of the flat buffers for each tile, so is every distance between rows.
+    constants, and a window of the buffers for each tile, so is every distance between rows.
     """
-    count = (y.shape[0] - y_first + y_step - 1) // y_step
+    count = (y.size // LANES - y_first + y_step - 1) // y_step
     tiled = count - count % TILE
-    flat_x, flat_y = x.reshape(-1), y.reshape(-1)
     s, t = x_step * LANES, y_step * LANES
     for n in range(0, tiled, TILE):
         first = y_first + y_step * n
-        out = flat_y[first * LANES : (first + 3 * y_step + 1) * LANES]
+        out = y[first * LANES : (first + 3 * y_step + 1) * LANES]
         for k in range(0, taps.size, TILE):
             c0, c1, c2, c3 = taps[k], taps[k + 1], taps[k + 2], taps[k + 3]
             first = newest + x_step * (n - k - 3)
-            X = flat_x[first * LANES : (first + 6 * x_step + 1) * LANES]
+            X = x[first * LANES : (first + 6 * x_step + 1) * LANES]
             for i in range(LANES):
                 X0, X1, X2, X3 = X[i], X[i + s], X[i + 2 * s], X[i + 3 * s]
                 X4, X5, X6 = X[i + 4 * s], X[i + 5 * s], X[i + 6 * s]
@@ -53,7 +52,7 @@ def _add(
         for k in range(taps.size):
             first = newest + x_step * (n - k)
             for lane in range(LANES):
-                y[row, lane] += taps[k] * x[first, lane]
+                y[row * LANES + lane] += taps[k] * x[first * LANES + lane]
 
 
 @kernel
@@ -67,10 +66,10 @@ def add_raised(
     """Add ``sum_k taps[k] x[newest + n - k]`` to ``y[y_first + 2 n]`` for every n.
 
     Args:
-        x: Shape: (rows, LANES), C-contiguous; holds every row that is asked for.
+        x: rows one after the other, Shape: (rows * LANES,); holds every row that is asked for.
         newest: row of ``x`` that the first tap of the first output reads.
         taps: Shape: (taps,), a multiple of TILE.
-        y: Shape: (rows, LANES), C-contiguous.
+        y: rows in the same way.
         y_first: 0 for the even rows, 1 for the odd ones.
     """
     _add(x, newest, 1, taps, y, y_first, 2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from chowtape_cli.dsp.kernels.compiling import kernel
+from chowtape_cli.native import kernel
 
 
 @kernel

@@ -12,7 +12,7 @@ The coefficients were fitted in 60-digit arithmetic by Lawson's reweighted least
 
 from __future__ import annotations
 
-from chowtape_cli.dsp.kernels.compiling import inlined
+from chowtape_cli.native import inlined
 
 X_MAX = 17.5
 # The plugin takes L = x/3 and L' = 1/3 below this. That is off by 2e-8 and 2e-7 in relative terms,

@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 
 from chowtape_cli.dsp.jiles_atherton import Coefficients
 from chowtape_cli.dsp.kernels import LANES
-from chowtape_cli.dsp.kernels.compiling import inlined, kernel
 from chowtape_cli.dsp.kernels.langevin import (
     W0,
     W1,
@@ -28,12 +27,14 @@ from chowtape_cli.dsp.kernels.langevin import (
     langevin_quotient,
 )
 from chowtape_cli.dsp.kernels.runge_kutta import MAGNETISATION_LIMIT
+from chowtape_cli.native import inlined, kernel
 
 # The last Newton step may be this long at most: the error it leaves is about 1e-3 of its square.
 STEP_LIMIT = 3e-5
 # A step that carries D through 0 crosses the gate's kink, and leaves an error of its own length.
 CROSSING_LIMIT = 1e-10
 BLOCK = 16
+SCRATCH_ROWS = 7 + BLOCK
 _STEP_SCALE = MAGNETISATION_LIMIT / STEP_LIMIT
 _CROSSING_SCALE = MAGNETISATION_LIMIT / CROSSING_LIMIT
 
@@ -203,6 +204,7 @@ def newton(
     M_out: NDArray[np.float64],
     state: NDArray[np.float64],
     resets: NDArray[np.float64],
+    scratch: NDArray[np.float64],
     steps: int,
     tape: Coefficients,
 ) -> None:
@@ -213,12 +215,12 @@ def newton(
         M_out: magnetisation, Shape: (time, LANES).
         state: rows H and h of the sample before and p of the next, Shape: (3, LANES).
         resets: counts where |M| > 20 or NaN set M and h to 0, Shape: (LANES,).
+        scratch: Shape: (SCRATCH_ROWS, LANES).
         steps: the most Newton steps that a sample may take.
         tape: the coefficients.
     """
-    worst, guess, slope = np.empty(LANES), np.empty(LANES), np.empty(LANES)
-    counted, before = np.empty(LANES), np.empty((3, LANES))
-    M_careful = np.empty((BLOCK, LANES))
+    worst, guess, slope, counted = scratch[0], scratch[1], scratch[2], scratch[3]
+    before, M_careful = scratch[4:7], scratch[7:SCRATCH_ROWS]
     for start in range(0, H.shape[0], BLOCK):
         stop = min(start + BLOCK, H.shape[0])
         for lane in range(LANES):

@@ -12,8 +12,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from chowtape_cli.dsp.kernels.compiling import kernel
 from chowtape_cli.dsp.kernels.runge_kutta import MAGNETISATION_LIMIT
+from chowtape_cli.native import kernel
 
 TRAINING_RATE = 96_000.0
 DERIVATIVE_SCALE = 1.0 / 6.0e4
@@ -26,6 +26,7 @@ def plugin_network(
     M_out: NDArray[np.float64],
     state: NDArray[np.float64],
     resets: NDArray[np.float64],
+    scratch: NDArray[np.float64],
     lanes: int,
     layers: NDArray[np.int64],
     weights: NDArray[np.float64],
@@ -39,16 +40,14 @@ def plugin_network(
         M_out: magnetisation, Shape: (time, LANES).
         state: rows H, h and M of the sample before, Shape: (3, LANES), ``h = dH/dt / rate``.
         resets: counts where |M| > 20 or NaN set M and h to 0, Shape: (LANES,).
+        scratch: Shape: (2, widest layer).
         lanes: how many of the lanes are used; tanh is too dear to be spent on the others.
         layers: numbers of inputs, units and outputs, Shape: (layers + 1,).
         weights: layer by layer, the matrix (outputs x inputs) by rows, then the biases.
         a: shape of the anhysteretic curve.
         rate: sample rate in Hz.
     """
-    widest = 0
-    for width in layers:
-        widest = max(widest, width)
-    values, sums = np.empty(widest), np.empty(widest)
+    values, sums = scratch[0], scratch[1]
     scale = FIELD_SCALE / a
     to_derivative = rate * DERIVATIVE_SCALE
     for n in range(H.shape[0]):

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from chowtape_cli.dsp.jiles_atherton import Coefficients
 from chowtape_cli.dsp.kernels import LANES
-from chowtape_cli.dsp.kernels.compiling import inlined, kernel
 from chowtape_cli.dsp.kernels.langevin import langevin_quotient
+from chowtape_cli.native import inlined, kernel
 
+SCRATCH_ROWS = 6
 MAGNETISATION_LIMIT = 20.0
 
 
@@ -51,6 +52,7 @@ def rk2(
     M_out: NDArray[np.float64],
     state: NDArray[np.float64],
     resets: NDArray[np.float64],
+    scratch: NDArray[np.float64],
     tape: Coefficients,
 ) -> None:
     """Midpoint rule: ``M += h_mid g(M + k1/2, H_mid)`` with ``k1 = h g(M, H)``.
@@ -60,10 +62,11 @@ def rk2(
         M_out: magnetisation, Shape: (time, LANES).
         state: rows H, h, M of the sample before, Shape: (3, LANES).
         resets: counts where |M| > 20 or NaN set M and h to 0, Shape: (LANES,).
+        scratch: Shape: (SCRATCH_ROWS, LANES).
         tape: the coefficients.
     """
     one_over_a = 1.0 / tape.a
-    k1 = np.empty(LANES)
+    k1 = scratch[0]
     for n in range(H.shape[0]):
         # A loop for each stage, not one for all: the core sees further ahead, overlaps more lanes.
         for lane in range(LANES):
@@ -89,12 +92,13 @@ def rk4(
     M_out: NDArray[np.float64],
     state: NDArray[np.float64],
     resets: NDArray[np.float64],
+    scratch: NDArray[np.float64],
     tape: Coefficients,
 ) -> None:
     """The classic four stages, with midpoints of H and h taken as averages; arguments as `rk2`."""
     one_over_a = 1.0 / tape.a
-    h_next, h_mid, H_mid = np.empty(LANES), np.empty(LANES), np.empty(LANES)
-    k1, k2, k3 = np.empty(LANES), np.empty(LANES), np.empty(LANES)
+    h_next, h_mid, H_mid = scratch[0], scratch[1], scratch[2]
+    k1, k2, k3 = scratch[3], scratch[4], scratch[5]
     for n in range(H.shape[0]):
         for lane in range(LANES):
             H0, h0 = state[0, lane], state[1, lane]

@@ -32,8 +32,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chowtape_cli.dsp.kernels import LANES
-from chowtape_cli.dsp.kernels.compiling import inlined, kernel
 from chowtape_cli.dsp.network import BOUND, BOUND_CALM, BOUND_FROM, BOUND_SLOPE
+from chowtape_cli.native import inlined, kernel
 
 # samples in time for which the network is evaluated in one go
 BLOCK = 32

@@ -11,7 +11,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from chowtape_cli.dsp.kernels.compiling import kernel
+from chowtape_cli.native import kernel
 
 
 @kernel
