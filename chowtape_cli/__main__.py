@@ -8,6 +8,11 @@ import signal
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import os  # noqa: E402
+
+# Nothing here gains from threads of linear algebra, and a process without can be forked.
+for _library in ("OPENBLAS", "MKL", "OMP"):
+    os.environ.setdefault(f"{_library}_NUM_THREADS", "1")
+
 import sys  # noqa: E402
 from types import FrameType  # noqa: E402
 

@@ -3,25 +3,37 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from chowtape_cli.dsp.chain import (
+    Batch,
+    Job,
+    LateDCBlocker,
+    Task,
+    finish,
+    render_batch,
+    render_short,
+)
+from chowtape_cli.dsp.coding import Coded, Coding
 from chowtape_cli.dsp.hysteresis import states_differ
 from chowtape_cli.dsp.path import SignalPath
-from chowtape_cli.dsp.segments import Layout, Task, cut
+from chowtape_cli.dsp.segments import FILTER_REACH, SHORT, Layout, cut, filtered_last
 
 if TYPE_CHECKING:
-    from chowtape_cli.dsp.chain import Batch
+    from chowtape_cli.pool import Pool
 
 Samples = NDArray[np.float64]
+# Fills an array, Shape: (frames, channels), with what comes next; returns how much that was. Less
+# than was asked for is the end.
+Read = Callable[[Samples], int]
 
-# Oversampled samples that one process has done before workers have started.
-SOON_DONE = 100_000_000
+_SHORT_BLOCK = 16_384  # frames that are read at once of a recording that may be short
 
 
 @dataclass
@@ -29,49 +41,30 @@ class Tally:
     """What is counted while a recording is rendered.
 
     Attributes:
+        frames: of the source.
+        peak: its largest sample.
         guard_clips: input samples that the guard before the tape clipped.
         resets: how often a solver ran away and was set back to zero.
         seam_repairs: seams between segments that had to be mended.
     """
 
+    frames: int = 0
+    peak: float = 0.0
     guard_clips: int = 0
     resets: int = 0
     seam_repairs: int = 0
 
-
-def tasks(blocks: Iterator[Samples], channels: int, layout: Layout) -> Iterator[Task]:
-    """Gather the blocks of a source into batches; what lies before and after it is silence."""
-    held = np.zeros((layout.lead, channels))
-    ended, first = False, True
-    while True:
-        wanted = layout.lead + layout.batch + layout.ahead
-        parts = [held]
-        size = len(held)
-        while size < wanted and not ended:
-            block = next(blocks, None)
-            if block is None:
-                ended = True
-            else:
-                parts.append(block)
-                size += len(block)
-        held = np.concatenate(parts)
-        frames = min(layout.batch, len(held) - layout.lead)
-        if frames <= 0:
-            return
-        segments = -(-frames // layout.segment)
-        needed = layout.lead + segments * layout.segment + layout.ahead
-        region = np.zeros((needed, channels))
-        available = held[:needed]
-        region[: len(available)] = available
-        yield Task(region, frames, first)
-        first = False
-        held = held[layout.batch :] if len(held) > layout.batch else held[:0]
-        if ended and len(held) <= layout.lead:
-            return
+    def add(self, batch: Batch) -> None:
+        """Count a batch."""
+        self.frames += len(batch.output.samples)
+        self.peak = max(self.peak, batch.source.peak)
+        self.guard_clips += batch.source.over
+        self.resets += batch.resets
+        self.seam_repairs += batch.repairs
 
 
-class Runner(AbstractContextManager["Runner"], Protocol):
-    """Where batches are rendered.
+class Runner(Protocol):
+    """Where the batches of a recording are rendered.
 
     Attributes:
         depth: how many it takes before the first one's result is wanted.
@@ -79,8 +72,11 @@ class Runner(AbstractContextManager["Runner"], Protocol):
 
     depth: int
 
-    def submit(self, task: Task) -> Any:
-        """Take a batch; returns a ticket for it."""
+    def room(self) -> tuple[Any, Samples]:
+        """Return a ticket for one more batch, and where its source goes to."""
+
+    def submit(self, ticket: Any, frames: int, position: int) -> None:
+        """Render a batch; its source is in its place."""
 
     def result(self, ticket: Any, before: Samples | None = None) -> Batch:
         """Wait for a batch; where ``before`` is given, render it again from that state."""
@@ -89,28 +85,26 @@ class Runner(AbstractContextManager["Runner"], Protocol):
         """Let go of a batch whose samples have been used."""
 
 
-class _Here(AbstractContextManager["_Here"]):
-    """Renders in this process; the ticket is the task."""
+class _Here:
+    """Renders in this process; there is one batch at a time, and its ticket is nothing."""
 
     depth = 1
 
-    def __init__(self, path: SignalPath, rate: int, layout: Layout) -> None:
-        self._arguments = (path, rate, layout)
+    def __init__(self, job: Job) -> None:
+        self._job = job
+        self._region = np.empty((job.rows, job.channels))
+        self._place = (0, 0)
 
-    def __exit__(self, *error: object) -> None:
-        """Nothing is left behind."""
+    def room(self) -> tuple[None, Samples]:
+        return None, self._region
 
-    def submit(self, task: Task) -> Task:
-        return task
+    def submit(self, _ticket: None, frames: int, position: int) -> None:
+        self._place = (frames, position)
 
-    def result(self, ticket: Task, before: Samples | None = None) -> Batch:
-        from chowtape_cli.dsp.chain import render_batch
+    def result(self, _ticket: None, before: Samples | None = None) -> Batch:
+        return render_batch(self._job, Task(self._region, *self._place), before)
 
-        return render_batch(
-            *self._arguments, ticket.region, ticket.frames, before, first=ticket.first
-        )
-
-    def release(self, ticket: Task) -> None:
+    def release(self, _ticket: None) -> None:
         """Nothing is held."""
 
 
@@ -119,13 +113,14 @@ def render_blocks(
     rate: int,
     channels: int,
     frames: int | None,
-    blocks: Iterator[Samples],
+    read: Read,
+    coding: Coding,
     tally: Tally,
-    jobs: int = 1,
-) -> Iterator[Samples]:
+    pool: Pool | None = None,
+) -> Iterator[Coded]:
     """Render a recording; as many frames come out as go in.
 
-    The same bytes come out for any number of jobs: how the recording is cut depends on itself and
+    The same bytes come out with any pool or none: how the recording is cut depends on itself and
     the settings alone, and every seam is checked in order.
 
     Args:
@@ -133,51 +128,118 @@ def render_blocks(
         rate: sample rate in Hz.
         channels: how many the recording has.
         frames: how long it is, None where that is not known: it decides how it is cut.
-        blocks: the recording, each block Shape: (frames, channels).
+        read: gives the recording.
+        coding: how the output is stored.
         tally: counts on.
-        jobs: worker processes; 1 for none, and none are started for what is done sooner without.
+        pool: worker processes; None to render here.
 
     Yields:
-        The output in order; a block holds until the next one is asked for.
+        The output in order; it holds until the next one is asked for.
 
     Raises:
+        SampleError: a sample is NaN, Inf or absurdly large.
         WorkerError: the workers keep dying.
     """
+    if frames is not None and frames <= SHORT:
+        yield from _short(path, rate, channels, read, coding, tally)
+        return
     layout = cut(frames, channels, rate, path.dc_block)
-    with _runner(path, rate, channels, layout, frames, jobs) as runner:
+    late = filtered_last(path.dc_block, rate)
+    inner = replace(path, makeup=False, output_gain=1.0, wet=1.0) if late else path
+    job = Job(inner, rate, channels, layout, Coding() if late else coding)
+    end = _late_filter(path, rate, channels, coding, layout) if late else None
+    with nullcontext(_Here(job)) if pool is None else pool.runner(job) as runner:
         before = None
-        for ticket in _submitted(runner, tasks(blocks, channels, layout)):
+        for ticket, region, position in _submitted(runner, read, layout):
             batch = runner.result(ticket)
             if before is not None and states_differ(before, batch.first_state):
                 tally.seam_repairs += 1
                 batch = runner.result(ticket, before)
-            tally.guard_clips += batch.guard_clips
-            tally.resets += batch.resets
-            tally.seam_repairs += batch.repairs
+            tally.add(batch)
             before = batch.last_state
-            yield batch.samples
+            yield batch.output if end is None else end(batch.output, region, position)
             runner.release(ticket)
 
 
-def _runner(
-    path: SignalPath, rate: int, channels: int, layout: Layout, frames: int | None, jobs: int
-) -> Runner:
-    short = frames is not None and (
-        frames <= layout.batch or frames * channels * path.oversampling < SOON_DONE
-    )
-    if jobs == 1 or short:
-        return _Here(path, rate, layout)
-    from chowtape_cli.pool import Pool
-
-    return Pool(path, rate, channels, layout, jobs)
+def _short(
+    path: SignalPath, rate: int, channels: int, read: Read, coding: Coding, tally: Tally
+) -> Iterator[Coded]:
+    batch = render_short(path, rate, [read_all(read, channels)], [coding])[0]
+    tally.add(batch)
+    if tally.frames:
+        yield batch.output
 
 
-def _submitted(runner: Runner, batches: Iterator[Task]) -> Iterator[Any]:
-    """Submit batches as far ahead as the runner takes them; yield their tickets in order."""
-    waiting: deque[Any] = deque()
-    for task in batches:
-        waiting.append(runner.submit(task))
+def read_all(read: Read, channels: int) -> Samples:
+    """Return everything that a source gives, Shape: (frames, channels)."""
+    blocks = []
+    while True:
+        block = np.empty((_SHORT_BLOCK, channels))
+        size = read(block)
+        blocks.append(block[:size])
+        if size < len(block):
+            return np.concatenate(blocks)
+
+
+def _late_filter(
+    path: SignalPath, rate: int, channels: int, coding: Coding, layout: Layout
+) -> Callable[[Coded, Samples, int], Coded]:
+    """Return what comes after the tape where the high-pass can't run in segments."""
+    blocker = LateDCBlocker(path.dc_block, rate, channels)
+
+    def end(tape: Coded, region: Samples, position: int) -> Coded:
+        wet = np.array(tape.samples, np.float64)
+        blocker.push(wet)
+        dry = region[layout.lead : layout.lead + len(wet)]
+        return finish(path, coding, wet, dry, position)
+
+    return end
+
+
+def _submitted(runner: Runner, read: Read, layout: Layout) -> Iterator[tuple[Any, Samples, int]]:
+    """Submit batches as far ahead as the runner takes them.
+
+    Yields:
+        In order, the ticket of each, its source, and its position.
+    """
+    waiting: deque[tuple[Any, Samples, int]] = deque()
+    for batch in _batches(runner, read, layout):
+        waiting.append(batch)
         if len(waiting) >= runner.depth:
             yield waiting.popleft()
     while waiting:
         yield waiting.popleft()
+
+
+def _batches(runner: Runner, read: Read, layout: Layout) -> Iterator[tuple[Any, Samples, int]]:
+    """Read batches and submit them; what lies before and after the recording is silence."""
+    position, ahead, ended = 0, 0, False
+    overlap: Samples | None = None
+    while not ended or ahead:
+        ticket, region = runner.room()
+        shared = layout.lead + layout.ahead
+        if overlap is None:
+            region[: layout.lead] = 0.0
+            start = layout.lead
+        else:
+            region[:shared] = overlap
+            start = shared
+        wanted = len(region) - start
+        size = 0 if ended else read(region[start:])
+        region[start + size :] = 0.0
+        ended = ended or size < wanted
+        there = (0 if overlap is None else ahead) + size
+        frames = min(layout.batch, there)
+        if frames == 0:
+            return
+        overlap = region[len(region) - shared :].copy()
+        ahead = there - frames
+        runner.submit(ticket, frames, position)
+        yield ticket, region, position
+        position += frames
+
+
+def warm(path: SignalPath) -> None:
+    """Load, or compile, what a path needs, so that workers that are forked have it."""
+    silence = Job(path, 44_100, 1, Layout(FILTER_REACH, 1, 0), Coding())
+    render_batch(silence, Task(np.zeros((silence.rows, 1)), 1, 0))

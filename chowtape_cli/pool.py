@@ -1,188 +1,228 @@
-"""Batches on worker processes: audio goes to and fro in shared memory, and is never pickled."""
+"""Work on worker processes; what a killed worker held is done again.
+
+Audio goes to and fro in shared memory, and is never pickled.
+"""
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from multiprocessing.shared_memory import SharedMemory
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from chowtape_cli.dsp.path import SignalPath
-from chowtape_cli.dsp.segments import Layout, Task
+from chowtape_cli.dsp.chain import Batch, Job, Task, render_batch
+from chowtape_cli.dsp.coding import Coding
 from chowtape_cli.errors import WorkerError
 from chowtape_cli.workers import workers
 
-if TYPE_CHECKING:
-    from chowtape_cli.dsp.chain import Batch
-
 Samples = NDArray[np.float64]
 
-LIVES = 2  # how often the workers may die over one batch
+LIVES = 2  # how often workers may die over one call
 
 
-@dataclass
-class Ticket:
-    """A batch that was submitted.
+class Call:
+    """Something that a worker was asked to do.
 
     Attributes:
-        slot: which piece of shared memory holds its source and takes its output.
-        rows: frames of source.
-        frames: frames of output.
-        first: whether the recording begins with it.
-        before: the state that it is rendered from, where that is known.
-        future: what it has become; its samples are in the slot.
-        deaths: how often the workers died while it was the first in line.
+        future: what it has become.
+        deaths: how often a worker died while it may have been at this.
     """
 
-    slot: int
-    rows: int
-    frames: int
-    first: bool
-    before: Samples | None = None
-    future: Future[Batch] | None = None
-    deaths: int = 0
+    def __init__(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+        self.function = function
+        self.arguments = arguments
+        self.future: Future[Any] = Future()
+        self.deaths = 0
+
+    def was_broken(self) -> bool:
+        """Say whether it has to be done again, for a worker died."""
+        return self.future.done() and isinstance(self.future.exception(), BrokenProcessPool)
 
 
 class Pool(AbstractContextManager["Pool"]):
-    """Renders on worker processes, a few batches ahead of what is asked for."""
+    """A number of worker processes.
 
-    def __init__(
-        self, path: SignalPath, rate: int, channels: int, layout: Layout, jobs: int
-    ) -> None:
-        self.depth = jobs + 1
-        self._jobs = jobs
-        self._path, self._rate, self._layout = path, rate, layout
-        self._channels = channels
-        self._rows = layout.lead + layout.batch + layout.ahead
-        self._memory: list[SharedMemory] = []
-        self._free: list[int] = []
-        self._pending: list[Ticket] = []
+    Attributes:
+        jobs: how many.
+    """
+
+    def __init__(self, jobs: int) -> None:
+        self.jobs = jobs
+        self._calls: list[Call] = []
         self._start()
 
     def _start(self) -> None:
-        self._context: AbstractContextManager[ProcessPoolExecutor] = workers(self._jobs)
+        self._context: AbstractContextManager[ProcessPoolExecutor] = workers(self.jobs)
         self._executor = self._context.__enter__()
-        # a worker starts when it is given something to do: let them start now, all of them
-        with suppress(BrokenProcessPool):
-            for _ in range(self._jobs):
-                self._executor.submit(_import_kernels, self._path)
 
     def __exit__(self, *error: object) -> None:
-        """End the workers and remove the shared memory."""
-        try:
-            self._context.__exit__(*error)  # type: ignore[arg-type]
-        finally:
-            for memory in self._memory:
-                memory.close()
-                memory.unlink()
+        """End the workers."""
+        self._context.__exit__(*error)  # type: ignore[arg-type]
 
-    def submit(self, task: Task) -> Ticket:
-        """Copy a batch's source to shared memory and hand it to the workers."""
-        if self._free:
-            slot = self._free.pop()
-        else:
-            size = 8 * self._channels * (self._rows + self._layout.batch)
-            self._memory.append(SharedMemory(create=True, size=size))
-            slot = len(self._memory) - 1
-        ticket = Ticket(slot, len(task.region), task.frames, task.first)
-        source, _ = _views(self._memory[slot], ticket.rows, ticket.frames, self._channels)
-        source[:] = task.region
-        self._send(ticket)
-        self._pending.append(ticket)
-        return ticket
+    def submit(self, function: Callable[..., Any], *arguments: Any) -> Call:
+        """Have a worker do something."""
+        call = Call(function, arguments)
+        self._calls.append(call)
+        self._send(call)
+        return call
 
-    def _send(self, ticket: Ticket) -> None:
+    def _send(self, call: Call) -> None:
         try:
-            ticket.future = self._executor.submit(
-                _render,
-                self._memory[ticket.slot].name,
-                ticket.rows,
-                ticket.frames,
-                self._channels,
-                (self._path, self._rate, self._layout),
-                ticket.before,
-                ticket.first,
-            )
+            call.future = self._executor.submit(call.function, *call.arguments)
         except BrokenProcessPool as error:  # seen to when the result is asked for
-            ticket.future = Future()
-            ticket.future.set_exception(error)
+            call.future = Future()
+            call.future.set_exception(error)
 
-    def result(self, ticket: Ticket, before: Samples | None = None) -> Batch:
-        """Wait for a batch; where ``before`` is given, render it again from that state."""
-        if before is not None:
-            ticket.before = before
-            self._send(ticket)
+    def result(self, call: Call) -> Any:
+        """Wait for what a call returns; raises what it raises, or WorkerError."""
         while True:
-            assert ticket.future is not None
-            try:
-                batch = ticket.future.result()
-            except BrokenProcessPool as error:
-                self._start_again(ticket, error)
-                continue
-            _, output = _views(
-                self._memory[ticket.slot], ticket.rows, ticket.frames, self._channels
-            )
-            return replace(batch, samples=output)
+            wait([call.future])
+            if not call.was_broken():
+                self._calls.remove(call)
+                return call.future.result()
+            self.recover()
 
-    def _start_again(self, ticket: Ticket, error: BrokenProcessPool) -> None:
-        """A worker was killed, and took all others with it: everything pending is done again."""
-        ticket.deaths += 1
-        if ticket.deaths >= LIVES:
-            raise WorkerError(
-                f"a worker process was killed {LIVES} times over the same stretch of audio, "
-                "perhaps for want of memory; give fewer --jobs"
-            ) from error
+    def recover(self) -> None:
+        """Start the workers again after one was killed, and do again what they held.
+
+        The executor does not say who was at what. So each call that may have been under way is done
+        alone; that which is alone when a worker dies again has failed.
+        """
+        lost = [call for call in self._calls if call.was_broken() or not call.future.done()]
+        self._start_again()
+        for call in lost[: self.jobs]:
+            call.deaths += 1
+            while call.deaths < LIVES:
+                self._send(call)
+                wait([call.future])
+                if not call.was_broken():
+                    break
+                call.deaths += 1
+                self._start_again()
+            else:
+                call.future = Future()
+                call.future.set_exception(
+                    WorkerError(
+                        f"a worker process was killed {LIVES} times over the same audio, "
+                        "perhaps for want of memory; give fewer --jobs"
+                    )
+                )
+        for call in lost[self.jobs :]:
+            self._send(call)
+
+    def _start_again(self) -> None:
         self._context.__exit__(None, None, None)
         self._start()
-        for pending in self._pending:
-            self._send(pending)
 
-    def release(self, ticket: Ticket) -> None:
+    @contextmanager
+    def runner(self, job: Job) -> Iterator[_Runner]:
+        """Render the batches of one recording."""
+        with ExitStack() as stack:
+            yield _Runner(self, job, stack)
+
+
+@dataclass
+class _Ticket:
+    """A batch: the shared memory that holds its source and takes its output, and its place."""
+
+    memory: SharedMemory
+    frames: int = 0
+    position: int = 0
+    call: Call | None = None
+
+
+class _Runner:
+    """Renders the batches of a recording on a pool, a few ahead of what is asked for."""
+
+    def __init__(self, pool: Pool, job: Job, stack: ExitStack) -> None:
+        self.depth = pool.jobs + 1
+        self._pool = pool
+        self._job = job
+        self._stack = stack
+        self._free: list[SharedMemory] = []
+
+    def room(self) -> tuple[_Ticket, Samples]:
+        """Return a ticket for one more batch, and where its source goes to."""
+        if self._free:
+            memory = self._free.pop()
+        else:
+            job = self._job
+            out = job.layout.batch * job.channels * _item_size(job.coding)
+            memory = SharedMemory(create=True, size=8 * job.rows * job.channels + out)
+            self._stack.callback(_remove, memory)
+        return _Ticket(memory), _source(memory, self._job)
+
+    def submit(self, ticket: _Ticket, frames: int, position: int) -> None:
+        """Render a batch; its source is in its place."""
+        ticket.frames, ticket.position = frames, position
+        ticket.call = self._submit(ticket, None)
+
+    def _submit(self, ticket: _Ticket, before: Samples | None) -> Call:
+        return self._pool.submit(
+            _render, ticket.memory.name, self._job, ticket.frames, ticket.position, before
+        )
+
+    def result(self, ticket: _Ticket, before: Samples | None = None) -> Batch:
+        """Wait for a batch; where ``before`` is given, render it again from that state."""
+        if before is not None:
+            ticket.call = self._submit(ticket, before)
+        assert ticket.call is not None
+        batch: Batch = self._pool.result(ticket.call)
+        samples = _output(ticket.memory, self._job, ticket.frames)
+        return replace(batch, output=replace(batch.output, samples=samples))
+
+    def release(self, ticket: _Ticket) -> None:
         """Use the shared memory of a batch for another one."""
-        self._pending.remove(ticket)
-        self._free.append(ticket.slot)
+        self._free.append(ticket.memory)
 
 
-def _views(memory: SharedMemory, rows: int, frames: int, channels: int) -> tuple[Samples, Samples]:
-    """Return a slot's source, Shape: (rows, channels), and output, Shape: (frames, channels)."""
-    source: Samples = np.ndarray((rows, channels), np.float64, memory.buf)
-    output: Samples = np.ndarray((frames, channels), np.float64, memory.buf, offset=source.nbytes)
-    return source, output
+def _remove(memory: SharedMemory) -> None:
+    memory.unlink()
+    # an array may still look into it; the process's end, or the array's, frees it then
+    try:
+        memory.close()
+    except BufferError:
+        memory._buf = None  # type: ignore[attr-defined]
 
 
-def _import_kernels(path: SignalPath) -> None:
-    """In a worker: load, or compile, what the path needs while the source is being read."""
-    from chowtape_cli.dsp.chain import render_batch
-    from chowtape_cli.dsp.segments import cut
+def _item_size(coding: Coding) -> int:
+    return 8 if coding.bits is None else 4
 
-    layout = cut(1, 1, 44_100, path.dc_block)
-    silence = np.zeros((layout.lead + layout.segment + layout.ahead, 1))
-    render_batch(path, 44_100, layout, silence, 1)
+
+def _source(memory: SharedMemory, job: Job) -> Samples:
+    """Return the source of a piece of shared memory, Shape: (rows, channels)."""
+    return np.ndarray((job.rows, job.channels), np.float64, memory.buf)
+
+
+def _output(memory: SharedMemory, job: Job, frames: int) -> NDArray[Any]:
+    """Return its output, Shape: (frames, channels)."""
+    kind = np.float64 if job.coding.bits is None else np.int32
+    offset = 8 * job.rows * job.channels
+    return np.ndarray((frames, job.channels), kind, memory.buf, offset)
 
 
 _attached: dict[str, SharedMemory] = {}
+_ATTACHED_AT_MOST = 8
 
 
-def _render(
-    name: str,
-    rows: int,
-    frames: int,
-    channels: int,
-    arguments: tuple[SignalPath, int, Layout],
-    before: Samples | None,
-    first: bool,
-) -> Batch:
-    """In a worker: render a slot's source into its output; returns the batch without samples."""
-    from chowtape_cli.dsp.chain import render_batch
+def _attach(name: str) -> SharedMemory:
+    """In a worker: return shared memory, and let go of what has not been used for long."""
+    memory = _attached.pop(name, None) or SharedMemory(name)
+    _attached[name] = memory
+    if len(_attached) > _ATTACHED_AT_MOST:
+        _attached.pop(next(iter(_attached))).close()
+    return memory
 
-    if name not in _attached:
-        _attached[name] = SharedMemory(name)
-    source, output = _views(_attached[name], rows, frames, channels)
-    batch = render_batch(*arguments, source, frames, before, first=first)
-    output[:] = batch.samples
-    return replace(batch, samples=batch.samples[:0])
+
+def _render(name: str, job: Job, frames: int, position: int, before: Samples | None) -> Batch:
+    """In a worker: render a batch in shared memory; return it without its samples."""
+    memory = _attach(name)
+    task = Task(_source(memory, job), frames, position)
+    batch = render_batch(job, task, before, _output(memory, job, frames))
+    return replace(batch, output=replace(batch.output, samples=batch.output.samples[:0].copy()))

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,13 +21,19 @@ from chowtape_cli.audio_files import (
     check_destination,
     plan_output,
 )
+from chowtape_cli.dsp.coding import Coded, Coding
 from chowtape_cli.dsp.path import SignalPath
-from chowtape_cli.dsp.quantise import first_unusable
 from chowtape_cli.dsp.resampling import RateConverter, awkward
-from chowtape_cli.engine import Tally, render_blocks
+from chowtape_cli.engine import Read, Tally, render_blocks, warm
 from chowtape_cli.errors import ChowtapeError, SampleError
 from chowtape_cli.files import shown
 from chowtape_cli.settings import RenderSettings, decibels_to_gain
+
+if TYPE_CHECKING:
+    from chowtape_cli.pool import Pool
+
+# Oversampled samples that one process has rendered before workers have started.
+SOON_DONE = 10_000_000
 
 Progress = Callable[[int, "int | None", int], None]  # frames done, frames in all, sample rate
 
@@ -158,12 +166,10 @@ def render_array(
     x = given[:, None] if given.ndim == 1 else given
     if x.shape[1] == 0:
         raise SampleError("samples have no channels; give (frames, channels)")
-    place = first_unusable(x)
-    if place is not None:
-        raise SampleError(f"{place}; give finite samples")
     check_rates(settings, rate)
     tally = Tally()
-    tape = render_blocks(signal_path(settings), rate, x.shape[1], len(x), iter([x]), tally)
+    path = signal_path(settings)
+    tape = render_blocks(path, rate, x.shape[1], len(x), _reader(x), Coding(), tally)
     y = np.concatenate([x[:0], *_converted(tape, settings, rate, x.shape[1])])
     return ArrayRender(
         samples=y if given.ndim == 2 else y[:, 0],
@@ -174,16 +180,31 @@ def render_array(
     )
 
 
+def _reader(x: NDArray[np.float64]) -> Read:
+    """Return what reads an array from its beginning."""
+    position = 0
+
+    def read(out: NDArray[np.float64]) -> int:
+        nonlocal position
+        part = x[position : position + len(out)]
+        out[: len(part)] = part
+        position += len(part)
+        return len(part)
+
+    return read
+
+
 def _converted(
-    blocks: Iterator[NDArray[np.float64]], settings: RenderSettings, rate: int, channels: int
+    tape: Iterator[Coded], settings: RenderSettings, rate: int, channels: int
 ) -> Iterator[NDArray[np.float64]]:
-    """Convert the result to the rate that was asked for."""
+    """Return floating-point output at the rate that was asked for."""
     if settings.rate in (None, rate):
-        yield from blocks
+        for coded in tape:
+            yield np.asarray(coded.samples, np.float64)
         return
     converter = RateConverter(rate, settings.rate or rate, channels)
-    for block in blocks:
-        yield converter.push(block)
+    for coded in tape:
+        yield converter.push(np.asarray(coded.samples, np.float64))
     yield converter.finish()
 
 
@@ -237,71 +258,78 @@ def render_file(
     settings = settings or RenderSettings()
     source, destination = Path(source), Path(destination)
     began = time.perf_counter()
-    with Source(source) as opened:
+    with Source(source) as opened, ExitStack() as stack:
         info = opened.info
         check_destination(destination, source, overwrite=overwrite)
         plan = plan_output(info, destination, settings.subtype, settings.rate)
         check_rates(settings, info.rate)
-        meter = _Meter(progress, info)
+        path = signal_path(settings)
+        if jobs > 1 and _worth_workers(path, info):
+            pool = stack.enter_context(_pool(jobs, path))
+        else:
+            pool = None
         tally = Tally()
-        with Destination(
-            destination, plan, tags=info.tags, dither=settings.dither, overwrite=overwrite
-        ) as output:
-            tape = render_blocks(
-                signal_path(settings),
-                info.rate,
-                info.channels,
-                info.frames,
-                meter.heard(opened.blocks()),
-                tally,
-                jobs,
+        output = stack.enter_context(
+            Destination(
+                destination, plan, tags=info.tags, dither=settings.dither, overwrite=overwrite
             )
-            peak_out = 0.0
-            for block in _converted(tape, settings, info.rate, info.channels):
-                peak_out = max(peak_out, _peak(block))
-                output.write(block)
-                meter.show(output.frames * info.rate // plan.rate)
+        )
+        converted = settings.rate not in (None, info.rate)
+        tape = render_blocks(
+            path,
+            info.rate,
+            info.channels,
+            info.frames,
+            opened.read,
+            Coding() if converted else output.coding,
+            tally,
+            pool,
+        )
+        try:
+            if converted:
+                for block in _converted(tape, settings, info.rate, info.channels):
+                    output.write(block)
+                    _show(progress, tally, info)
+            else:
+                for coded in tape:
+                    output.write_coded(coded)
+                    _show(progress, tally, info)
+        except SampleError as error:
+            raise opened.unusable(error) from error
     wall = time.perf_counter() - began
-    seconds = meter.frames / info.rate
+    seconds = tally.frames / info.rate
     return replace(
         _planned(info, destination, plan),
         frames=output.frames,
         seconds=seconds,
         wall_seconds=wall,
         realtime=seconds / wall,
-        peak_in_dbfs=_dbfs(meter.peak),
-        peak_out_dbfs=_dbfs(peak_out),
+        peak_in_dbfs=_dbfs(tally.peak),
+        peak_out_dbfs=_dbfs(output.peak),
         clipped_samples=output.clipped,
         guard_clips=tally.guard_clips,
         resets=tally.resets,
         seam_repairs=tally.seam_repairs,
-        warnings=_warnings(destination, output, peak_out, tally.resets, settings),
+        warnings=_warnings(destination, output, tally.resets, settings),
     )
 
 
-class _Meter:
-    """What is noted of the source as it is read, and how far the render has come.
+def _worth_workers(path: SignalPath, info: AudioInfo) -> bool:
+    """Say whether a recording takes longer to render than workers take to start."""
+    return info.frames is None or info.frames * info.channels * path.oversampling > SOON_DONE
 
-    Attributes:
-        frames: read so far.
-        peak: the largest sample so far.
-    """
 
-    def __init__(self, progress: Progress | None, info: AudioInfo) -> None:
-        self.frames = 0
-        self.peak = 0.0
-        self._progress = progress
-        self._info = info
+def _pool(jobs: int, path: SignalPath) -> Pool:
+    """Start workers, after all that they need was loaded, or compiled."""
+    from chowtape_cli.pool import Pool
 
-    def heard(self, blocks: Iterator[NDArray[np.float64]]) -> Iterator[NDArray[np.float64]]:
-        for block in blocks:
-            self.frames += len(block)
-            self.peak = max(self.peak, _peak(block))
-            yield block
+    warm(path)
+    return Pool(jobs)
 
-    def show(self, done: int) -> None:
-        if self._progress is not None:
-            self._progress(done, self._info.frames, self._info.rate)
+
+def _show(progress: Progress | None, tally: Tally, info: AudioInfo) -> None:
+    if progress is not None:
+        progress(tally.frames, info.frames, info.rate)
 
 
 def failed_report(source: Path | str, destination: Path | str, error: ChowtapeError) -> FileReport:
@@ -326,20 +354,16 @@ def _planned(info: AudioInfo, destination: Path, plan: OutputFormat) -> FileRepo
     )
 
 
-def _peak(samples: NDArray[np.float64]) -> float:
-    return float(max(samples.max(), -samples.min())) if samples.size else 0.0
-
-
 def _dbfs(peak: float) -> float | None:
     return 20.0 * math.log10(peak) if peak > 0.0 else None
 
 
 def _warnings(
-    destination: Path, output: Destination, peak: float, resets: int, settings: RenderSettings
+    destination: Path, output: Destination, resets: int, settings: RenderSettings
 ) -> list[str]:
     lines = []
     if output.clipped:
-        level = 20.0 * math.log10(peak)
+        level = 20.0 * math.log10(output.peak)
         gain = math.floor((settings.output_gain - level) * 10.0 - 1e-9) / 10.0
         advice = f"--output-gain {gain:.1f} avoids it"
         if settings.mix < 100.0:  # that gain acts on the wet part alone

@@ -1,13 +1,17 @@
-"""Worker processes: started afresh, ended with their context, quiet when interrupted."""
+"""Worker processes: they end with their context, and are quiet when interrupted."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
 import signal
+import sys
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
+from multiprocessing import resource_tracker
+from pathlib import Path
 
 # One thread of linear algebra a worker: a result must not depend on how many cores there are.
 _ONE_THREAD = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
@@ -17,12 +21,15 @@ _ONE_THREAD = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
 def workers(jobs: int) -> Iterator[ProcessPoolExecutor]:
     """Start worker processes; they end with the context, at once where it ends in an exception.
 
-    They are spawned, not forked: a fork of a process with threads may never wake up.
+    A process that has one thread is forked: its copy is ready at once. One that has more is not,
+    for a fork of it may never wake up; there, and where there is no safe fork, workers are spawned.
     """
     before = {name: os.environ.get(name) for name in _ONE_THREAD}
     os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
+    resource_tracker.ensure_running()  # one for all: a worker must not start one of its own
+    method = "fork" if _has_one_thread() else "spawn"
     pool = ProcessPoolExecutor(
-        jobs, mp_context=multiprocessing.get_context("spawn"), initializer=_leave_interrupts_alone
+        jobs, mp_context=multiprocessing.get_context(method), initializer=_live_as_a_worker
     )
     try:
         yield pool
@@ -40,7 +47,21 @@ def workers(jobs: int) -> Iterator[ProcessPoolExecutor]:
                 os.environ[name] = value
 
 
-def _leave_interrupts_alone() -> None:
-    """In a worker: Ctrl-C reaches the whole group, and the parent sees to it."""
+def _has_one_thread() -> bool:
+    threads = Path("/proc/self/task")  # Linux; elsewhere system libraries do not bear a fork
+    # before 3.11 the executor forks again after it has started a thread of its own
+    return sys.version_info >= (3, 11) and threads.is_dir() and len(list(threads.iterdir())) == 1
+
+
+def _live_as_a_worker() -> None:
+    """In a worker: leave Ctrl-C, which reaches the whole group, to the parent; die with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    threading.Thread(target=_end_with_the_parent, daemon=True).start()
+
+
+def _end_with_the_parent() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -20,7 +20,7 @@ from chowtape_cli.audio_files.formats import (
     reason_of,
 )
 from chowtape_cli.audio_files.reproducible import remove_time_of_writing
-from chowtape_cli.dsp.quantise import dither_source, quantise
+from chowtape_cli.dsp.coding import Coded, Coding, code
 from chowtape_cli.errors import AudioFileError
 from chowtape_cli.files import (
     exists_already,
@@ -72,6 +72,18 @@ def _nearest_folder(folder: Path) -> Path:
     return folder
 
 
+def _coding(subtype: str, *, dither: bool) -> Coding:
+    bits = INTEGER_BITS.get(subtype)
+    if bits is None and subtype in SIXTEEN_BIT_CODECS:
+        return Coding(16)
+    # a lossy codec keeps what is over full scale, but a player will clip it
+    return Coding(
+        bits,
+        dither=dither and bits is not None and bits <= 16,
+        limited=bits is None and subtype not in FLOAT_BITS,
+    )
+
+
 class Destination:
     """An audio file in the making: written beside its place, renamed when it is whole.
 
@@ -79,7 +91,9 @@ class Destination:
     a folder that was made for it.
 
     Attributes:
+        coding: how the file stores samples.
         clipped: samples that full scale had to clip so far.
+        peak: the largest sample so far, before it was clipped.
         frames: how many were written so far.
         lost_tags: names of tags that the container can't hold.
     """
@@ -101,11 +115,8 @@ class Destination:
         self._plan = plan
         self._tags = tags or {}
         self._overwrite = overwrite
-        self._bits = INTEGER_BITS.get(plan.subtype) or (
-            16 if plan.subtype in SIXTEEN_BIT_CODECS else None
-        )
-        dithered = dither and INTEGER_BITS.get(plan.subtype, 32) <= 16
-        self._dither = dither_source() if dithered else None
+        self.peak = 0.0
+        self.coding = _coding(plan.subtype, dither=dither)
         self._missing_folders = missing_folders(self._place.parent)
         self._part: Path | None = None
         try:
@@ -163,15 +174,14 @@ class Destination:
         Raises:
             AudioFileError: the disk is full or fails.
         """
-        data: NDArray[np.float64] | NDArray[np.int32] = samples
-        if self._bits is not None:
-            data, clipped = quantise(samples, self._bits, self._dither)
-        elif self._plan.subtype in FLOAT_BITS:
-            clipped = 0
-        else:  # a lossy codec keeps what is over full scale, but a player will clip it
-            clipped = int(np.count_nonzero(np.abs(samples) > 1.0))
-        self.clipped += clipped
-        self.frames += len(samples)
+        self.write_coded(code(np.ascontiguousarray(samples), self.coding, self.frames))
+
+    def write_coded(self, coded: Coded) -> None:
+        """Append samples that are coded as this file stores them; raises as `write` does."""
+        data = coded.samples
+        self.clipped += coded.clipped
+        self.peak = max(self.peak, coded.peak)
+        self.frames += len(data)
         for start in range(0, len(data), _WRITE_FRAMES):
             try:
                 self._file.write(data[start : start + _WRITE_FRAMES])

@@ -13,11 +13,12 @@ import soundfile as sf
 from numpy.typing import NDArray
 
 from chowtape_cli.audio_files.formats import WAV_FAMILY, AudioInfo, reason_of
-from chowtape_cli.dsp.quantise import first_unusable
+from chowtape_cli.dsp.coding import extent
 from chowtape_cli.errors import AudioFileError, SampleError
 from chowtape_cli.files import shown
 
 BLOCK_FRAMES = 65_536
+_READ_FRAMES = 1 << 20  # at once: what a signal waits for
 
 _STREAMED_SIZES = (0xFFFFFFFF, 0xFFFFFFFF - 8, 0x7FFFFFFF)  # "length unknown" of a piped header
 _UNKNOWN_FRAMES = 1 << 62
@@ -33,6 +34,7 @@ class Source:
 
     def __init__(self, path: Path) -> None:
         self._file = _open_for_reading(path)
+        self._position = 0
         self.info = AudioInfo(
             path=path,
             rate=self._file.samplerate,
@@ -49,32 +51,61 @@ class Source:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
+    def read(self, out: NDArray[np.float64]) -> int:
+        """Fill an array with what comes next; return how many frames: fewer at the end.
+
+        Args:
+            out: C-contiguous, Shape: (frames, channels); full scale becomes +-1.
+
+        Raises:
+            AudioFileError: the file ends before its header said, or can't be decoded.
+        """
+        filled = 0
+        while filled < len(out):
+            try:
+                size = len(self._file.read(out=out[filled : filled + _READ_FRAMES]))
+            except sf.LibsndfileError as error:
+                raise AudioFileError(
+                    f"{shown(self.info.path)}: can't be decoded after frame {self._position} "
+                    f"({reason_of(error)}); get a whole copy of it"
+                ) from error
+            if size == 0:
+                self._check_end()
+                break
+            filled += size
+            self._position += size
+        return filled
+
+    def _check_end(self) -> None:
+        _check_whole(self.info.path, self._file.extra_info)
+        # an MP3's length may be an estimate; nothing else's is
+        slack = 2 * 1152 if self.info.format == "MP3" else 0
+        if self.info.frames is not None and self._position + slack < self.info.frames:
+            raise _cut_off(self.info.path, f"{self.info.frames} frames", f"{self._position}")
+
     def blocks(self, frames: int = BLOCK_FRAMES) -> Iterator[NDArray[np.float64]]:
         """Yield the samples in order, Shape: (up to ``frames``, channels), full scale +-1.
 
         Raises:
-            AudioFileError: the file ends before its header said, or can't be decoded.
+            AudioFileError: see `read`.
             SampleError: a sample is NaN or Inf.
         """
-        position = 0
         while True:
-            try:
-                block = self._file.read(frames, dtype="float64", always_2d=True)
-            except sf.LibsndfileError as error:
-                raise AudioFileError(
-                    f"{shown(self.info.path)}: can't be decoded after frame {position} "
-                    f"({reason_of(error)}); get a whole copy of it"
-                ) from error
-            if len(block) == 0:
-                break
-            _check_finite(block, position, self.info.path)
-            position += len(block)
-            yield block
-        _check_whole(self.info.path, self._file.extra_info)
-        # an MP3's length may be an estimate; nothing else's is
-        slack = 2 * 1152 if self.info.format == "MP3" else 0
-        if self.info.frames is not None and position + slack < self.info.frames:
-            raise _cut_off(self.info.path, f"{self.info.frames} frames", f"{position}")
+            block = np.empty((frames, self.info.channels))
+            position = self._position
+            size = self.read(block)
+            if size:
+                try:
+                    extent(block[:size], position)
+                except SampleError as error:
+                    raise self.unusable(error) from error
+                yield block[:size]
+            if size < frames:
+                return
+
+    def unusable(self, error: SampleError) -> SampleError:
+        """Return the error of samples that can't be rendered, as one of this file."""
+        return SampleError(f"{shown(self.info.path)}: {error}; repair the file or render it again")
 
 
 def _open_for_reading(path: Path) -> sf.SoundFile:
@@ -165,9 +196,3 @@ def _cut_off(path: Path, promised: str, there: str) -> AudioFileError:
         f"{shown(path)}: is cut off: its header promises {promised}, {there} are there; "
         "get a whole copy of it"
     )
-
-
-def _check_finite(block: NDArray[np.float64], position: int, path: Path) -> None:
-    place = first_unusable(block, position)
-    if place is not None:
-        raise SampleError(f"{shown(path)}: {place}; repair the file or render it again")

@@ -4,11 +4,16 @@
     -> output gain -> dry/wet mix
 
 A batch is a run of segments of one recording. Each segment is computed in lanes of its own, one for
-each channel, side by side with the others. It starts early: long enough before its own time for
-the tape to have forgotten that it was started from rest (`segments.lead_in`), and after that for
-the filters to have forgotten everything (`Layout.settle`). Between the two, at the seam, the state
-of the tape is compared with what the segment before has there. Where they disagree the segment is
-computed again from the state of the one before. So the result is that of one run from the start.
+each channel, side by side with the others. It starts early, long enough before its own time for
+the tape to have forgotten that it was started from rest (`segments.lead_in`). There, at the seam,
+the state of the tape is compared with what the segment before has. Where they disagree the segment
+is computed again from the state of the one before. So the result is that of one run from the start.
+
+The high-pass forgets slowly, but needs no more than the output before: it runs in a second pass
+over the batch, whose first segment starts early for its sake.
+
+Short recordings are not cut: a channel is a lane, and recordings share them. What a lane gives
+depends on nothing beside it.
 """
 
 from __future__ import annotations
@@ -19,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chowtape_cli.dsp.buffers import RowBuffer
+from chowtape_cli.dsp.coding import Coded, Coding, Extent, Stored, code, extent
 from chowtape_cli.dsp.filters import DCBlocker
 from chowtape_cli.dsp.hysteresis import GUARD, Hysteresis, states_differ
 from chowtape_cli.dsp.jiles_atherton import coefficients, makeup_gain
@@ -26,7 +32,7 @@ from chowtape_cli.dsp.kernels import LANES
 from chowtape_cli.dsp.kernels.lanes import gather, scatter
 from chowtape_cli.dsp.oversampling import Decimator, Interpolator, stages
 from chowtape_cli.dsp.path import SignalPath
-from chowtape_cli.dsp.segments import Layout, lead_in
+from chowtape_cli.dsp.segments import FILTER_REACH, Layout, cut_batch
 
 Samples = NDArray[np.float64]
 
@@ -35,108 +41,150 @@ CACHE_ROWS = 2048
 
 
 @dataclass(frozen=True)
+class Job:
+    """How a recording is rendered.
+
+    Attributes:
+        path: what to do.
+        rate: sample rate in Hz.
+        channels: how many it has.
+        layout: how it is cut.
+        coding: how the output is stored.
+    """
+
+    path: SignalPath
+    rate: int
+    channels: int
+    layout: Layout
+    coding: Coding
+
+    @property
+    def rows(self) -> int:
+        """Frames of source that a whole batch takes."""
+        return self.layout.lead + self.layout.batch + self.layout.ahead
+
+
+@dataclass(frozen=True)
+class Task:
+    """One batch: what it needs of the source, and what it makes of it.
+
+    Attributes:
+        region: the source from ``layout.lead`` frames before the batch to ``layout.ahead`` frames
+            after it, zeros where there is none, Shape: (region frames, channels).
+        frames: of output.
+        position: the frame of the recording that the first one is.
+    """
+
+    region: Samples
+    frames: int
+    position: int
+
+
+@dataclass(frozen=True)
 class Batch:
     """What became of a batch.
 
     Attributes:
-        samples: the output, Shape: (frames, channels).
+        output: the samples, as they are stored.
+        source: the extent of the source.
         first_state: the tape's state at the first segment's seam, Shape: (rows, channels).
         last_state: the same at the seam that the next batch begins with.
-        guard_clips: input samples that the guard clipped.
         resets: how often a solver ran away and was set back to zero.
         repairs: seams that disagreed.
     """
 
-    samples: Samples
+    output: Coded
+    source: Extent
     first_state: Samples
     last_state: Samples
-    guard_clips: int
     resets: int
     repairs: int
 
 
 def render_batch(
-    path: SignalPath,
-    rate: int,
-    layout: Layout,
-    region: Samples,
-    frames: int,
-    before: Samples | None = None,
-    *,
-    first: bool = False,
+    job: Job, task: Task, before: Samples | None = None, out: Stored | None = None
 ) -> Batch:
     """Render a run of segments.
 
     Args:
-        path: what to do.
-        rate: sample rate in Hz.
-        layout: how the recording is cut.
-        region: the source from ``layout.lead`` frames before the batch to ``layout.ahead`` frames
-            after its last segment, zeros where there is none, Shape: (region frames, channels).
-        frames: how many frames of output are wanted.
+        job: how.
+        task: the batch.
         before: the tape's state at the first seam where it is known, Shape: (rows, channels).
-        first: whether the recording begins with this batch.
+        out: where the samples go to; see `coding.empty`.
+
+    Raises:
+        SampleError: a sample of the source is unusable; says where.
     """
-    driven = region * path.input_gain
-    limit = GUARD[path.mode]
-    own = driven[layout.lead : layout.lead + frames]
-    guard_clips = int(np.count_nonzero(np.abs(own) > limit))
-    np.clip(driven, -limit, limit, out=driven)
-    work = _Work(path, rate, layout, driven, frames, first=first)
+    path, layout = job.path, job.layout
+    dry = task.region[layout.lead : layout.lead + task.frames]
+    source = extent(dry, task.position, GUARD[path.mode] / path.input_gain)
+    work = _Work(job, task)
     work.run(range(work.segments), {} if before is None else {0: before})
     repairs = 0
     while wrong := work.wrong_seams():
         repairs += len(wrong)
         work.run(wrong, {i: work.ends[i - 1].copy() for i in wrong})
-    wet = work.wet[:frames]
-    dry = region[layout.lead : layout.lead + frames]
+    if layout.settle:
+        work.block_dc()
+    wet = work.wet[layout.settle : layout.settle + task.frames]
     return Batch(
-        samples=_mixed(path, wet, dry),
+        output=finish(path, job.coding, wet, dry, task.position, out),
+        source=source,
         first_state=work.begins[0],
-        last_state=work.ends[-1],
-        guard_clips=guard_clips,
+        last_state=work.next_begin,
         resets=int(work.resets.sum()),
         repairs=repairs,
     )
 
 
-def _mixed(path: SignalPath, wet: Samples, dry: Samples) -> Samples:
-    if path.wet == 0.0:  # exactly the source
-        return dry.copy()
+def finish(
+    path: SignalPath,
+    coding: Coding,
+    wet: Samples,
+    dry: Samples,
+    position: int,
+    out: Stored | None = None,
+) -> Coded:
+    """Return the output: gains and mix, and how it is stored; arguments as in `coding.code`."""
     # the tape is the last that is not linear, so makeup and output gain can wait until here
     makeup = makeup_gain(path.saturation, path.bias) if path.makeup else 1.0
-    wet *= makeup * path.output_gain * path.wet
-    if path.wet < 1.0:
-        wet += dry * (1.0 - path.wet)
-    return wet
+    gain = makeup * path.output_gain * path.wet
+    if path.wet == 1.0:
+        return code(wet, coding, position, gain=gain, out=out)
+    return code(
+        wet, coding, position, gain=gain, dry=dry, share=1.0 - path.wet, out=out
+    )  # fmt: skip
 
 
 class _Work:
-    """The segments of a batch, the states at their seams, and their output so far."""
+    """The segments of a batch, the states at their seams, and their output so far.
 
-    def __init__(
-        self,
-        path: SignalPath,
-        rate: int,
-        layout: Layout,
-        driven: Samples,
-        frames: int,
-        *,
-        first: bool,
-    ) -> None:
+    Attributes:
+        segments: how many.
+        wet: the tape's output from ``layout.settle`` frames before the batch on.
+        begins, ends: the tape's states at each segment's seams, Shape: (segments, rows, channels).
+        next_begin: its state where the first seam of the next batch is, Shape: (rows, channels).
+        resets: Shape: (segments, channels).
+    """
+
+    def __init__(self, job: Job, task: Task) -> None:
+        path, layout = job.path, job.layout
         self._path = path
-        self._rate = rate
+        self._rate = job.rate
         self._layout = layout
-        self._driven = driven
-        self._first = first
-        self.segments = max(1, -(-frames // layout.segment))
-        channels = driven.shape[1]
-        self.wet = np.empty((self.segments * layout.segment, channels))
+        self._region = task.region
+        self._first = task.position == 0
+        self._limit = GUARD[path.mode]
+        self._cuts = cut_batch(task.region, layout, task.frames, path.input_gain, self._limit)
+        self.segments = len(self._cuts.lead_ins)
+        channels = task.region.shape[1]
+        self._stretch = -(-task.frames // self.segments)
+        self.wet = np.empty((layout.settle + self.segments * self._stretch, channels))
         rows = Hysteresis.state_rows(path.network)
         self.begins = np.zeros((self.segments, rows, channels))
         self.ends = np.zeros((self.segments, rows, channels))
+        self.next_begin = np.zeros((rows, channels))
         self.resets = np.zeros((self.segments, channels))
-        self._lead_in = lead_in(driven, layout, self.segments)
 
     def wrong_seams(self) -> list[int]:
         """Return the segments whose state at their seam is not that of the one before."""
@@ -146,7 +194,7 @@ class _Work:
 
     def run(self, segments: range | list[int], known: dict[int, Samples]) -> None:
         """Compute some segments, those in ``known`` from the state that is given at the seam."""
-        channels = self._driven.shape[1]
+        channels = self._region.shape[1]
         pairs = [(segment, channel) for segment in segments for channel in range(channels)]
         for first in range(0, len(pairs), LANES):
             self._run_lanes(pairs[first : first + LANES], known)
@@ -156,39 +204,155 @@ class _Work:
     def _run_lanes(self, pairs: list[tuple[int, int]], known: dict[int, Samples]) -> None:
         layout, factor = self._layout, self._path.oversampling
         lanes = _Lanes(self._path, self._rate, len(pairs))
-        begin = self._lead_in * factor
-        lanes.hysteresis.mark(begin)
-        opening = [lane for lane, (segment, _) in enumerate(pairs) if segment == 0]
+        segments, channels = (np.array(column) for column in zip(*pairs, strict=True))
+        seams, lead_ins = self._cuts.seams, self._cuts.lead_ins
+        begin = lead_ins[segments]  # rows of source from a lane's start to its seam, and to its end
+        end = begin + seams[segments + 1] - seams[segments]
+        handed_over = begin + seams[-1] - layout.settle - seams[segments]
+        holds = (begin < handed_over) & (handed_over <= end)
+        for row in {*begin.tolist(), *end.tolist(), *handed_over[holds].tolist()}:
+            lanes.hysteresis.mark(row * factor)
+        opening = np.flatnonzero(segments == 0).tolist()
         if self._first and opening:
-            lanes.hysteresis.rest(begin + layout.settle * factor, opening)
-        lanes.hysteresis.mark(begin + layout.segment * factor)
+            until = int(begin[opening[0]]) + FILTER_REACH + layout.settle
+            lanes.hysteresis.rest(until * factor, opening)
         for lane, (segment, channel) in enumerate(pairs):
             if segment in known:
-                lanes.hysteresis.enter(begin, lane, known[segment][:, channel])
-        segments, channels = (np.array(column) for column in zip(*pairs, strict=True))
-        own = segments * layout.segment
-        sources = own + layout.lead - layout.settle - self._lead_in
-        skip = self._lead_in + layout.settle
-        total = skip + layout.segment + layout.ahead
+                row = int(begin[lane]) * factor
+                lanes.hysteresis.enter(row, lane, known[segment][:, channel])
+        # a lane's seam is where the filters after it begin to hear it
+        sources = seams[segments] + layout.lead - begin - FILTER_REACH
+        targets = seams[segments] + layout.settle - begin - FILTER_REACH
+        total = int(end.max()) + FILTER_REACH + layout.ahead
         step = max(1, CACHE_ROWS // factor)
-        given = -skip
+        given = 0
         for at in range(0, total, step):
             rows = lanes.rows.blank(min(step, total - at))
-            gather(self._driven, sources + at, channels, rows)
+            gather(
+                self._region, sources + at, channels, self._path.input_gain, self._limit, rows
+            )  # fmt: skip
             ready = lanes.push(rows)
-            low, high = max(given, 0), min(given + len(ready), layout.segment)
-            if low < high:
-                scatter(ready[low - given : high - given], own + low, channels, self.wet)
+            first, last = begin + FILTER_REACH - given, end + FILTER_REACH - given
+            scatter(ready, targets + given, channels, first, last, self.wet)
             given += len(ready)
-        marks = lanes.hysteresis.marked
         for lane, (segment, channel) in enumerate(pairs):
-            self.begins[segment, :, channel] = marks[0].state[:, lane]
-            self.ends[segment, :, channel] = marks[-1].state[:, lane]
-            self.resets[segment, channel] = marks[-1].resets[lane] - marks[0].resets[lane]
+            at_begin = lanes.hysteresis.marked[int(begin[lane]) * factor]
+            at_end = lanes.hysteresis.marked[int(end[lane]) * factor]
+            self.begins[segment, :, channel] = at_begin.state[:, lane]
+            self.ends[segment, :, channel] = at_end.state[:, lane]
+            self.resets[segment, channel] = at_end.resets[lane] - at_begin.resets[lane]
+            if holds[lane]:
+                passed = lanes.hysteresis.marked[int(handed_over[lane]) * factor]
+                self.next_begin[:, channel] = passed.state[:, lane]
+
+    def block_dc(self) -> None:
+        """Run the high-pass over all output, in stretches that each start early.
+
+        In place: a row is overwritten after all stretches that start before it have read it.
+        """
+        starts = range(0, self.segments * self._stretch, self._stretch)
+        pairs = [(start, channel) for start in starts for channel in range(self.wet.shape[1])]
+        for first in range(0, len(pairs), LANES):
+            self._block_dc(pairs[first : first + LANES])
+
+    def _block_dc(self, pairs: list[tuple[int, int]]) -> None:
+        settle = self._layout.settle
+        blocker = DCBlocker(self._path.dc_block, self._rate)
+        store = RowBuffer()
+        starts, channels = (np.array(column) for column in zip(*pairs, strict=True))
+        total = settle + self._stretch
+        for at in range(0, total, CACHE_ROWS):
+            stop = min(at + CACHE_ROWS, total)
+            rows = store.blank(stop - at)
+            gather(self.wet, starts + at, channels, 1.0, np.inf, rows)
+            blocker.push(rows)
+            first = np.full(len(pairs), settle - at)
+            scatter(rows, starts + at, channels, first, first + self._stretch, self.wet)
+
+
+def render_short(
+    path: SignalPath, rate: int, sources: list[Samples], codings: list[Coding]
+) -> list[Batch]:
+    """Render recordings that are not cut; each gets what it would get alone.
+
+    Args:
+        path: what to do.
+        rate: sample rate in Hz.
+        sources: Shape: (frames, channels) each.
+        codings: how the output of each is stored.
+
+    Raises:
+        SampleError: a sample of a source is unusable; says where.
+    """
+    limit = GUARD[path.mode]
+    extents = [extent(source, 0, limit / path.input_gain) for source in sources]
+    wets = [np.empty(source.shape) for source in sources]
+    resets = [0] * len(sources)
+    pairs = [(i, channel) for i, x in enumerate(sources) for channel in range(x.shape[1])]
+    pairs.sort(key=lambda pair: len(sources[pair[0]]))
+    for first in range(0, len(pairs), LANES):
+        for i, count in _run_short(path, rate, sources, wets, pairs[first : first + LANES]):
+            resets[i] += count
+    nothing = np.zeros((0, 0))
+    return [
+        Batch(finish(path, coding, wet, dry, 0), found, nothing, nothing, count, 0)
+        for coding, wet, dry, found, count in zip(
+            codings, wets, sources, extents, resets, strict=True
+        )
+    ]
+
+
+def _run_short(
+    path: SignalPath,
+    rate: int,
+    sources: list[Samples],
+    wets: list[Samples],
+    pairs: list[tuple[int, int]],
+) -> list[tuple[int, int]]:
+    """Fill the output of some channels and return the resets of each recording."""
+    lanes = _Lanes(path, rate, len(pairs))
+    blocker = DCBlocker(path.dc_block, rate) if path.dc_block > 0.0 else None
+    step = max(1, CACHE_ROWS // path.oversampling)
+    longest = max(len(sources[i]) for i, _ in pairs)
+    given = 0
+    at = 0
+    while given < longest:
+        rows = lanes.rows.blank(step)  # always a whole step: the same sums, whoever is beside
+        for lane, (i, channel) in enumerate(pairs):
+            part = sources[i][at : at + step, channel]
+            rows[: len(part), lane] = part
+        np.clip(rows * path.input_gain, -GUARD[path.mode], GUARD[path.mode], out=rows)
+        ready = lanes.push(rows)
+        if blocker is not None:
+            ready = blocker.push(ready)
+        for lane, (i, channel) in enumerate(pairs):
+            target = wets[i][given : given + len(ready), channel]
+            target[:] = ready[: len(target), lane]
+        given += len(ready)
+        at += step
+    counts = lanes.hysteresis.resets
+    return [(i, int(counts[lane])) for lane, (i, _) in enumerate(pairs)]
+
+
+class LateDCBlocker:
+    """The high-pass of a corner so low that it runs through a recording in one go, in order."""
+
+    def __init__(self, corner: float, rate: int, channels: int) -> None:
+        self._blockers = [DCBlocker(corner, rate) for _ in range(0, channels, LANES)]
+        self._rows = RowBuffer()
+
+    def push(self, wet: Samples) -> None:
+        """Filter frames in place, Shape: (n, channels)."""
+        for start in range(0, len(wet), CACHE_ROWS):
+            for i, blocker in enumerate(self._blockers):
+                part = wet[start : start + CACHE_ROWS, i * LANES : (i + 1) * LANES]
+                rows = self._rows.blank(len(part))
+                rows[:, : part.shape[1]] = part
+                part[:] = blocker.push(rows)[:, : part.shape[1]]
 
 
 class _Lanes:
-    """The wet path over lanes, from the guard to the DC blocker."""
+    """The wet path over lanes, from the guard to before the DC blocker."""
 
     def __init__(self, path: SignalPath, rate: int, used: int) -> None:
         tape = coefficients(path.drive, path.saturation, path.bias)
@@ -197,13 +361,11 @@ class _Lanes:
             path.mode, tape, path.network, rate=rate * path.oversampling, lanes=used
         )
         up, down = stages(path.oversampling, path.phase)
-        self._stages: list[Interpolator | Hysteresis | Decimator | DCBlocker] = [
+        self._stages: list[Interpolator | Hysteresis | Decimator] = [
             *map(Interpolator, up),
             self.hysteresis,
             *map(Decimator, down),
         ]
-        if path.dc_block > 0.0:
-            self._stages.append(DCBlocker(path.dc_block, rate))
 
     def push(self, rows: Samples) -> Samples:
         """Take rows, Shape: (n, LANES); return those that are ready, until the next call."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 from typing import NamedTuple
 
 import numpy as np
@@ -53,7 +54,8 @@ class Hysteresis:
         lanes: how many of the lanes are used.
 
     Attributes:
-        marked: the marks that have been passed, in their order.
+        marked: the marks that have been passed, by their row.
+        resets: how often each lane was set back, Shape: (LANES,).
     """
 
     def __init__(
@@ -71,13 +73,13 @@ class Hysteresis:
         self._rate = float(rate)
         self._lanes = lanes
         self._state = np.zeros((3, LANES))
-        self._resets = np.zeros(LANES)
+        self.resets = np.zeros(LANES)
         self._out = RowBuffer()
         self._scratch = RowBuffer()
         self._row = 0
         self._wanted: list[int] = []
         self._entries: dict[int, list[tuple[int, NDArray[np.float64]]]] = {}
-        self.marked: list[Mark] = []
+        self.marked: dict[int, Mark] = {}
         self._rest_until = 0
         self._resting: list[int] = []
         if isinstance(network, TapeNetwork):
@@ -87,7 +89,7 @@ class Hysteresis:
 
     def mark(self, row: int) -> None:
         """Ask for the state before a row, counted from the first row that is ever pushed."""
-        self._wanted.append(row)
+        bisect.insort(self._wanted, row)
 
     def enter(self, row: int, lane: int, state: NDArray[np.float64]) -> None:
         """Set the state of a lane before a marked row, after what was there has been noted."""
@@ -98,7 +100,7 @@ class Hysteresis:
 
         To a solver silence is rest; ChowTape's networks drift in it.
         """
-        self._wanted.append(until)
+        self.mark(until)
         self._rest_until, self._resting = until, lanes
         for lane in lanes:
             self.enter(until, lane, np.zeros(len(self._get_state())))
@@ -109,12 +111,11 @@ class Hysteresis:
         plugin = isinstance(self._network, PluginNetwork)
         M = self._out.blank(len(H)) if plugin else self._out.room(len(H))
         first = 0
-        for row in self._wanted[len(self.marked) :]:
+        while self._wanted and self._wanted[0] - self._row <= len(H):
+            row = self._wanted.pop(0)
             at = row - self._row
-            if at > len(H):
-                break
             self._solve(H[first:at], M[first:at])
-            self.marked.append(Mark(self._get_state(), self._resets.copy()))
+            self.marked[row] = Mark(self._get_state(), self.resets.copy())
             for lane, state in self._entries.get(row, ()):
                 self._set_state(lane, state)
             first = at
@@ -130,12 +131,12 @@ class Hysteresis:
 
             scratch = self._scratch.room(SCRATCH_ROWS)
             steps = NEWTON_STEPS[self._mode]
-            newton(H, M, self._state, self._resets, scratch, steps, self._tape)
+            newton(H, M, self._state, self.resets, scratch, steps, self._tape)
         elif self._mode in ("rk2", "rk4"):
             from chowtape_cli.dsp.kernels.runge_kutta import SCRATCH_ROWS, rk2, rk4
 
             solver = rk2 if self._mode == "rk2" else rk4
-            solver(H, M, self._state, self._resets, self._scratch.room(SCRATCH_ROWS), self._tape)
+            solver(H, M, self._state, self.resets, self._scratch.room(SCRATCH_ROWS), self._tape)
         elif isinstance(self._network, PluginNetwork):
             self._push_plugin(H, M, self._network)
         else:
@@ -149,7 +150,7 @@ class Hysteresis:
         layers = np.array(network.layers)
         scratch = np.empty((2, max(network.layers)))
         plugin_network(
-            H, M, self._state, self._resets, scratch, self._lanes, layers, network.weights,
+            H, M, self._state, self.resets, scratch, self._lanes, layers, network.weights,
             self._tape.a, self._rate,
         )  # fmt: skip
 

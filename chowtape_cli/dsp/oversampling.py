@@ -20,15 +20,14 @@ from numpy.typing import NDArray
 from chowtape_cli.dsp.buffers import RowBuffer
 from chowtape_cli.dsp.filter_taps import LINEAR, MINIMUM
 from chowtape_cli.dsp.kernels import LANES
-from chowtape_cli.dsp.kernels.fir import TILE, add_lowered, add_raised
+from chowtape_cli.dsp.kernels.fir import TILE, lower_rate, raise_rate
 
 Lanes = NDArray[np.float64]
 
 
 class _Phase(NamedTuple):
-    """Every other tap of a filter: which of the pair of rows, how far ahead it reads, the taps."""
+    """Every other tap of a filter, and how far ahead of an output the first of them reads."""
 
-    row: int
     lead: int
     taps: NDArray[np.float64]
 
@@ -61,12 +60,12 @@ def stages(factor: int, phase: str) -> tuple[list[Stage], list[Stage]]:
     return cascade[:count], cascade[count:]
 
 
-def _phase(row: int, lead: int, x_step: int, taps: NDArray[np.float64]) -> _Phase:
+def _phase(lead: int, x_step: int, taps: NDArray[np.float64]) -> _Phase:
     used = np.flatnonzero(taps)
     first, last = int(used[0]), int(used[-1])
     trimmed = taps[first : last + 1]
     filled = np.append(trimmed, np.zeros(-trimmed.size % TILE))
-    return _Phase(row, lead - x_step * first, filled)
+    return _Phase(lead - x_step * first, filled)
 
 
 class _RateChanger:
@@ -87,12 +86,12 @@ class _RateChanger:
         waiting = len(rows) - self._past - self._ahead
         ready = max(0, -(-waiting // self._x_step))
         y = self._out.blank(ready * self._y_step)
-        for phase in self._phases:
-            newest = self._past + phase.lead
-            if self._x_step == 1:
-                add_raised(rows.reshape(-1), newest, phase.taps, y.reshape(-1), phase.row)
-            else:
-                add_lowered(rows.reshape(-1), newest, phase.taps, y.reshape(-1))
+        change = raise_rate if self._x_step == 1 else lower_rate
+        even, odd = self._phases
+        change(
+            rows.reshape(-1), self._past + even.lead, even.taps, self._past + odd.lead, odd.taps,
+            y.reshape(-1),
+        )  # fmt: skip
         self._rows.drop(ready * self._x_step)
         return y
 
@@ -109,7 +108,7 @@ class Interpolator(_RateChanger):
         for row in (0, 1):
             parity = (row + stage.offset) % 2
             lead = (row + stage.offset - parity) // 2
-            phases.append(_phase(row, lead, 1, 2.0 * stage.taps[parity::2]))
+            phases.append(_phase(lead, 1, 2.0 * stage.taps[parity::2]))
         super().__init__(phases, x_step=1, y_step=2)
 
 
@@ -117,5 +116,5 @@ class Decimator(_RateChanger):
     """Halves the rate of a stream of blocks."""
 
     def __init__(self, stage: Stage) -> None:
-        phases = [_phase(0, stage.offset - parity, 2, stage.taps[parity::2]) for parity in (0, 1)]
+        phases = [_phase(stage.offset - parity, 2, stage.taps[parity::2]) for parity in (0, 1)]
         super().__init__(phases, x_step=2, y_step=1)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,55 +16,62 @@ from numpy.typing import NDArray
 from chowtape_cli.dsp.jiles_atherton import COERCIVITY
 from chowtape_cli.dsp.kernels import LANES
 
+# A recording that is no longer is one segment for each channel.
+SHORT = 65_536
 # Frames of a segment: long, so that little is computed twice, but a batch still fits in memory.
-LONGEST, SHORTEST = 131_072, 16_384
+LONGEST, SHORTEST = 98_304, 8_192
 # Batches of a longer recording come in multiples of this, so that two workers share evenly.
 EVEN_SHARES = 2
+# A recording whose segments would be longer is more than one batch, for workers to share.
+SHARED_FROM = 32_768
 # Frames that the oversampling filters look ahead, or back, at most.
 FILTER_REACH = 128
 # What a filter's past may still contribute, and how the tape is trusted to have forgotten.
 FORGOTTEN = 1e-10
 TRAVEL = 60.0 * COERCIVITY
 LONGEST_LEAD_IN = 65_536
+# Seams lie between cells of so many frames, and may move by this part of a segment.
+CELL = 64
+FREEDOM = 4
+# A high-pass that takes longer to forget runs through the recording in one go, after everything.
+LONGEST_SETTLING = 32_768
 
 
 @dataclass(frozen=True)
 class Layout:
     """How a recording is cut; it depends on the recording and the settings alone.
 
+    A batch of n segments makes ``n segment - settle`` frames: the first one starts early by as much
+    as the high-pass takes to forget.
+
     Attributes:
         segment: frames of a segment.
         per_batch: segments of a batch, but for the last one.
-        settle: frames from a seam to its segment, in which the filters settle.
-        lead: frames of source that a batch needs before its first segment.
-        ahead: frames of source that it needs after its last one.
+        settle: frames in which the high-pass forgets; 0 where there is none in the segments.
     """
 
     segment: int
     per_batch: int
     settle: int
-    lead: int
-    ahead: int
 
     @property
     def batch(self) -> int:
-        """Frames of a whole batch."""
-        return self.segment * self.per_batch
+        """Frames that a whole batch makes."""
+        return self.segment * self.per_batch - self.settle
 
+    @property
+    def lead(self) -> int:
+        """Frames of source that a batch needs before the first one it makes."""
+        return self.settle + FILTER_REACH + LONGEST_LEAD_IN
 
-@dataclass(frozen=True)
-class Task:
-    """One batch: what it needs of the source, and how many frames it makes.
+    @property
+    def ahead(self) -> int:
+        """Frames of source that it needs after the last one."""
+        return FILTER_REACH
 
-    Attributes:
-        region: see `dsp.chain.render_batch`.
-        frames: of output.
-        first: whether the recording begins with it.
-    """
-
-    region: NDArray[np.float64]
-    frames: int
-    first: bool
+    def segments(self, frames: int) -> int:
+        """Return how many segments make that many frames."""
+        return -(-(frames + self.settle) // self.segment)
 
 
 def cut(frames: int | None, channels: int, rate: int, dc_block: float) -> Layout:
@@ -75,22 +83,24 @@ def cut(frames: int | None, channels: int, rate: int, dc_block: float) -> Layout
         rate: sample rate in Hz.
         dc_block: corner of the high-pass in Hz, 0 for none.
     """
-    if frames is not None and frames <= SHORTEST:  # one segment: there is no past to settle from
-        segment = max(frames, FILTER_REACH)
-        return Layout(segment, 1, FILTER_REACH, FILTER_REACH + LONGEST_LEAD_IN, FILTER_REACH)
-    settle = FILTER_REACH + _settling(dc_block, rate)
+    settle = 0 if filtered_last(dc_block, rate) else _settling(dc_block, rate)
+    settle += -settle % CELL  # seams lie on the grid of cells
     per_batch = max(1, LANES // channels)
-    longest = max(LONGEST, 2 * settle)
+    shortest = max(SHORTEST, 2 * settle + FILTER_REACH)
+    longest = max(LONGEST, shortest)
     segment = longest
     if frames is not None:
-        batches = -(-frames // (per_batch * longest))
-        if batches > 1:
+        batches = max(1, -(-frames // (per_batch * longest - settle)))
+        if batches > 1 or frames > per_batch * SHARED_FROM:
             batches = -(-batches // EVEN_SHARES) * EVEN_SHARES
-        segment = -(-frames // (per_batch * max(1, batches)))
-        segment = min(max(segment, SHORTEST, settle), longest)
-    # a very low corner makes long segments; fewer of them keep a batch in memory
-    per_batch = max(1, min(per_batch, per_batch * LONGEST // segment))
-    return Layout(segment, per_batch, settle, settle + LONGEST_LEAD_IN, FILTER_REACH)
+        segment = -(-(-(-frames // batches) + settle) // per_batch)
+        segment = min(max(segment, shortest), longest)
+    return Layout(segment, per_batch, settle)
+
+
+def filtered_last(dc_block: float, rate: int) -> bool:
+    """Say whether the high-pass takes so long to forget that it can't run in segments."""
+    return _settling(dc_block, rate) > LONGEST_SETTLING
 
 
 def _settling(corner: float, rate: int) -> int:
@@ -101,28 +111,83 @@ def _settling(corner: float, rate: int) -> int:
     return math.ceil(-math.log(FORGOTTEN) / decay * rate)
 
 
-def lead_in(driven: NDArray[np.float64], layout: Layout, segments: int) -> int:
-    """Return how many frames before its seam each segment starts.
+class Cuts(NamedTuple):
+    """Where a batch is cut, in frames from its first one.
 
-    As many as the field takes to travel TRAVEL, in the lane that takes longest, and LONGEST_LEAD_IN
-    at most: in silence the tape never forgets, and the seam will have to be repaired.
+    Attributes:
+        seams: where each segment's output begins, and where the last one's ends; the first is
+            ``-settle``, Shape: (segments + 1,).
+        lead_ins: how many frames before its seam each starts, Shape: (segments,).
+    """
+
+    seams: NDArray[np.int64]
+    lead_ins: NDArray[np.int64]
+
+
+def cut_batch(
+    region: NDArray[np.float64], layout: Layout, frames: int, gain: float, limit: float
+) -> Cuts:
+    """Cut a batch into segments that take equally long, lead-in and all.
+
+    A segment starts as early as its field takes to travel TRAVEL, in the channel that takes
+    longest, and LONGEST_LEAD_IN at most: in silence the tape never forgets, and the seam will have
+    to be repaired. A seam is laid where that is soon, not far from where it would be in turn.
 
     Args:
-        driven: the field, from ``layout.lead`` before the first segment, Shape: (frames, channels).
+        region: the source, from ``layout.lead`` before the first frame, Shape: (frames, channels).
         layout: how the recording is cut.
-        segments: how many the batch has.
+        frames: how many the batch makes.
+        gain: of the source; what follows
+        limit: is the field.
     """
-    longest = 1
-    for segment in range(segments):
-        seam = layout.lead - layout.settle + segment * layout.segment
-        size = 2_048
-        while size < LONGEST_LEAD_IN:
-            past = driven[max(0, seam - size) : seam]
-            if not past.any():  # nothing to forget, or nothing to forget it by
-                size = 1
-                break
-            if np.abs(np.diff(past, axis=0)).sum(axis=0).min(initial=np.inf) >= TRAVEL:
-                break
-            size *= 2
-        longest = max(longest, min(size, LONGEST_LEAD_IN))
-    return longest
+    needed = _lead_ins(region, gain, limit)
+    first = (layout.lead - layout.settle) // CELL  # the cell of the first seam
+    last = first + -(-(frames + layout.settle) // CELL)
+    segments = layout.segments(frames)
+
+    def cells(longest: int) -> list[int]:
+        """Return the seams of segments that take so long, lead-in and all, as far as they get."""
+        seams = [first]
+        while seams[-1] < last and len(seams) <= segments:
+            here = seams[-1]
+            end = here + max(1, longest - needed[here])
+            if end >= last:
+                return [*seams, last]
+            start = max(here + 1, end - (end - here) // FREEDOM)
+            candidates = np.arange(start, end + 1)
+            seams.append(int(candidates[np.argmax(candidates - needed[start : end + 1])]))
+        return seams
+
+    low, high = 0, last - first + int(needed.max(initial=0))
+    while high - low > 1:
+        middle = (low + high) // 2
+        tried = cells(middle)
+        if tried[-1] == last and len(tried) <= segments + 1:
+            high = middle
+        else:
+            low = middle
+    chosen = np.array(cells(high))
+    seams = (chosen - first) * CELL - layout.settle
+    seams[-1] = frames
+    return Cuts(seams, needed[chosen[:-1]] * CELL)
+
+
+def _lead_ins(region: NDArray[np.float64], gain: float, limit: float) -> NDArray[np.int64]:
+    """Return how many cells before each cell a segment that begins there has to start."""
+    from chowtape_cli.dsp.kernels.samples import travel
+
+    shape = (len(region) // CELL, region.shape[1])
+    travelled, loudest = np.empty(shape), np.empty(shape)
+    travel(region, gain, limit, CELL, travelled, loudest)
+    most = LONGEST_LEAD_IN // CELL
+    here = np.arange(shape[0])
+    needed = np.zeros(shape[0], np.int64)
+    for distance, size in zip(travelled.T, loudest.T, strict=True):
+        so_far = np.concatenate(([0.0], np.cumsum(distance)))[:-1]
+        start = np.searchsorted(so_far, so_far - TRAVEL, side="right") - 1
+        back = np.minimum(here - start, most)
+        # silence for so long: nothing to forget, or nothing to forget it by
+        sounding = np.concatenate(([0], np.cumsum(size > 0.0)))[:-1]
+        silent = sounding == sounding[np.maximum(here - most, 0)]
+        needed = np.maximum(needed, np.where(silent, 0, back))
+    return needed

@@ -56,28 +56,40 @@ def _add(
 
 
 @kernel
-def add_raised(
+def raise_rate(
     x: NDArray[np.float64],
-    newest: int,
-    taps: NDArray[np.float64],
+    newest_even: int,
+    even: NDArray[np.float64],
+    newest_odd: int,
+    odd: NDArray[np.float64],
     y: NDArray[np.float64],
-    y_first: int,
 ) -> None:
-    """Add ``sum_k taps[k] x[newest + n - k]`` to ``y[y_first + 2 n]`` for every n.
+    """Fill ``y[2 n]`` with ``sum_k even[k] x[newest_even + n - k]``, ``y[2 n + 1]`` with the odd.
 
     Args:
         x: rows one after the other, Shape: (rows * LANES,); holds every row that is asked for.
-        newest: row of ``x`` that the first tap of the first output reads.
-        taps: Shape: (taps,), a multiple of TILE.
-        y: rows in the same way.
-        y_first: 0 for the even rows, 1 for the odd ones.
+        newest_even: row of ``x`` that the first tap of the first even output reads.
+        even: taps, Shape: (taps,), a multiple of TILE.
+        newest_odd: the same for the odd outputs.
+        odd: the same for the odd outputs.
+        y: zeros, rows in the same way.
     """
-    _add(x, newest, 1, taps, y, y_first, 2)
+    _add(x, newest_even, 1, even, y, 0, 2)
+    _add(x, newest_odd, 1, odd, y, 1, 2)
 
 
 @kernel
-def add_lowered(
-    x: NDArray[np.float64], newest: int, taps: NDArray[np.float64], y: NDArray[np.float64]
+def lower_rate(
+    x: NDArray[np.float64],
+    newest_even: int,
+    even: NDArray[np.float64],
+    newest_odd: int,
+    odd: NDArray[np.float64],
+    y: NDArray[np.float64],
 ) -> None:
-    """Add ``sum_k taps[k] x[newest + 2 (n - k)]`` to ``y[n]`` for every n; arguments as above."""
-    _add(x, newest, 2, taps, y, 0, 1)
+    """Fill ``y[n]`` with ``sum_k even[k] x[newest_even + 2 (n - k)]`` and the same of the odd.
+
+    Arguments as above.
+    """
+    _add(x, newest_even, 2, even, y, 0, 1)
+    _add(x, newest_odd, 2, odd, y, 0, 1)

@@ -7,25 +7,37 @@ from numpy.typing import NDArray
 
 from chowtape_cli.native import kernel
 
+TILE = 16  # rows of lanes that stay in the first-level cache while each lane is followed
+
 
 @kernel
 def gather(
     source: NDArray[np.float64],
     starts: NDArray[np.int64],
     channels: NDArray[np.int64],
+    gain: float,
+    limit: float,
     rows: NDArray[np.float64],
 ) -> None:
-    """Fill the lanes that are used: ``rows[n, lane] = source[starts[lane] + n, channels[lane]]``.
+    """Fill the lanes that are used: ``rows[n, lane] = gain source[starts[lane] + n, channel]``.
+
+    What is beyond the source's end is left alone.
 
     Args:
         source: Shape: (frames, channels).
         starts: Shape: (lanes used,).
         channels: Shape: (lanes used,).
+        gain: linear.
+        limit: what goes beyond it is clipped.
         rows: Shape: (time, LANES).
     """
-    for n in range(rows.shape[0]):
+    for top in range(0, rows.shape[0], TILE):
+        bottom = min(top + TILE, rows.shape[0])
         for lane in range(starts.size):
-            rows[n, lane] = source[starts[lane] + n, channels[lane]]
+            start, channel = starts[lane], channels[lane]
+            for n in range(top, min(bottom, source.shape[0] - start)):
+                value = gain * source[start + n, channel]
+                rows[n, lane] = min(max(value, -limit), limit)
 
 
 @kernel
@@ -33,9 +45,18 @@ def scatter(
     rows: NDArray[np.float64],
     starts: NDArray[np.int64],
     channels: NDArray[np.int64],
+    begins: NDArray[np.int64],
+    ends: NDArray[np.int64],
     target: NDArray[np.float64],
 ) -> None:
-    """Undo `gather`: ``target[starts[lane] + n, channels[lane]] = rows[n, lane]``."""
-    for n in range(rows.shape[0]):
+    """The way back: ``target[starts[lane] + n, channels[lane]] = rows[n, lane]``.
+
+    For n from ``begins[lane]`` to before ``ends[lane]``; the rest of a lane is left alone.
+    """
+    for top in range(0, rows.shape[0], TILE):
+        bottom = min(top + TILE, rows.shape[0])
         for lane in range(starts.size):
-            target[starts[lane] + n, channels[lane]] = rows[n, lane]
+            start, channel = starts[lane], channels[lane]
+            first, last = max(top, begins[lane]), min(bottom, ends[lane])
+            for n in range(first, last):
+                target[start + n, channel] = rows[n, lane]

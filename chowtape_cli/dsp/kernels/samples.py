@@ -1,0 +1,142 @@
+"""Loops over samples that lie one after the other: what is known of a source, and what is written.
+
+Every loop has its sums and maxima side by side in an accumulator for each of LANES samples: the
+order of a sum is fixed, and so the compiler can't make them so by itself.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chowtape_cli.dsp.kernels import LANES
+from chowtape_cli.native import kernel
+
+# rows of the accumulators
+PEAK, FIRST_COUNT, SECOND_COUNT = 0, 1, 2
+ACCUMULATORS = (3, LANES)
+
+
+@kernel
+def measure(
+    x: NDArray[np.float64], largest: float, limit: float, found: NDArray[np.float64]
+) -> None:
+    """Note the largest sample, and count what is above ``limit`` and what is not to ``largest``.
+
+    Args:
+        x: Shape: (samples,).
+        largest: what is above it, or NaN, is unusable and counted second.
+        limit: what is above it is counted first.
+        found: Shape: ACCUMULATORS, added to.
+    """
+    whole = x.size - x.size % LANES
+    for start in range(0, whole, LANES):
+        row = x[start : start + LANES]
+        for i in range(LANES):
+            size = abs(row[i])
+            found[PEAK, i] = size if size > found[PEAK, i] else found[PEAK, i]
+            found[FIRST_COUNT, i] += 1.0 if size > limit else 0.0
+            found[SECOND_COUNT, i] += 0.0 if size <= largest else 1.0
+    for at in range(whole, x.size):
+        size = abs(x[at])
+        found[PEAK, 0] = size if size > found[PEAK, 0] else found[PEAK, 0]
+        found[FIRST_COUNT, 0] += 1.0 if size > limit else 0.0
+        found[SECOND_COUNT, 0] += 0.0 if size <= largest else 1.0
+
+
+@kernel
+def mix(
+    wet: NDArray[np.float64],
+    dry: NDArray[np.float64],
+    gain: float,
+    share: float,
+    out: NDArray[np.float64],
+    found: NDArray[np.float64],
+) -> None:
+    """``out = gain wet + share dry``, Shape: (samples,) each; count first what is over 1."""
+    whole = wet.size - wet.size % LANES
+    for start in range(0, whole, LANES):
+        a, b = wet[start : start + LANES], dry[start : start + LANES]
+        to = out[start : start + LANES]
+        for i in range(LANES):
+            value = gain * a[i] + share * b[i]
+            size = abs(value)
+            found[PEAK, i] = size if size > found[PEAK, i] else found[PEAK, i]
+            found[FIRST_COUNT, i] += 1.0 if size > 1.0 else 0.0
+            to[i] = value
+    for at in range(whole, wet.size):
+        value = gain * wet[at] + share * dry[at]
+        size = abs(value)
+        found[PEAK, 0] = size if size > found[PEAK, 0] else found[PEAK, 0]
+        found[FIRST_COUNT, 0] += 1.0 if size > 1.0 else 0.0
+        out[at] = value
+
+
+@kernel
+def mix_to_integers(
+    wet: NDArray[np.float64],
+    dry: NDArray[np.float64],
+    gain: float,
+    share: float,
+    full_scale: float,
+    out: NDArray[np.int32],
+    found: NDArray[np.float64],
+) -> None:
+    """The same, rounded to multiples of ``1/full_scale`` and left-justified in 32 bits.
+
+    What is beyond the integers' range is clipped and counted first.
+    """
+    step = 2147483648.0 / full_scale
+    highest = full_scale - 1.0
+    whole = wet.size - wet.size % LANES
+    for start in range(0, whole, LANES):
+        a, b = wet[start : start + LANES], dry[start : start + LANES]
+        to = out[start : start + LANES]
+        for i in range(LANES):
+            value = gain * a[i] + share * b[i]
+            size = abs(value)
+            found[PEAK, i] = size if size > found[PEAK, i] else found[PEAK, i]
+            rounded = np.rint(value * full_scale)
+            held = min(max(rounded, -full_scale), highest)
+            found[FIRST_COUNT, i] += 0.0 if held == rounded else 1.0
+            to[i] = np.int32(held * step)
+    for at in range(whole, wet.size):
+        value = gain * wet[at] + share * dry[at]
+        size = abs(value)
+        found[PEAK, 0] = size if size > found[PEAK, 0] else found[PEAK, 0]
+        rounded = np.rint(value * full_scale)
+        held = min(max(rounded, -full_scale), highest)
+        found[FIRST_COUNT, 0] += 0.0 if held == rounded else 1.0
+        out[at] = np.int32(held * step)
+
+
+@kernel
+def travel(
+    source: NDArray[np.float64],
+    gain: float,
+    limit: float,
+    cell: int,
+    travelled: NDArray[np.float64],
+    loudest: NDArray[np.float64],
+) -> None:
+    """Measure how far the field travels, and how large it is, in every cell of time.
+
+    Args:
+        source: Shape: (rows, channels).
+        gain: of the source; what follows
+        limit: is the field.
+        cell: rows of a cell.
+        travelled: sum of the field's steps, Shape: (cells, channels).
+        loudest: Shape: (cells, channels).
+    """
+    for i in range(travelled.shape[0]):
+        for channel in range(source.shape[1]):
+            before = min(max(gain * source[i * cell, channel], -limit), limit)
+            total, largest = 0.0, abs(before)
+            for n in range(i * cell + 1, min((i + 1) * cell + 1, source.shape[0])):
+                field = min(max(gain * source[n, channel], -limit), limit)
+                total += abs(field - before)
+                largest = max(largest, abs(field))
+                before = field
+            travelled[i, channel] = total
+            loudest[i, channel] = largest
