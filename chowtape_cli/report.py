@@ -11,22 +11,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    Progress,
-    TaskProgressColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.table import Table
-from rich.text import Text
-
 from chowtape_cli import __version__
 from chowtape_cli.files import shown
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from chowtape_cli.bench import Figure
     from chowtape_cli.neural.bank import Bank
     from chowtape_cli.render import FileReport
@@ -35,12 +25,18 @@ if TYPE_CHECKING:
 ProgressCall = Callable[[int, "int | None", int], None]
 
 
-class _Console(Console):
-    """A console that lets the caller know when its reader has gone."""
+def _console(**options: bool) -> Console:
+    """Return a console that lets the caller know when its reader has gone.
 
-    def on_broken_pipe(self) -> None:
-        """Raise, where rich would end the process."""
-        raise BrokenPipeError
+    rich is imported where something is shown: a quiet run does without.
+    """
+    from rich.console import Console
+
+    class RaisingConsole(Console):
+        def on_broken_pipe(self) -> None:
+            raise BrokenPipeError  # where rich would end the process
+
+    return RaisingConsole(**options)  # type: ignore[arg-type]
 
 
 @contextlib.contextmanager
@@ -64,6 +60,15 @@ def progress(name: str, *, enabled: bool = True) -> Iterator[ProgressCall | None
     if not (enabled and sys.stderr.isatty()):
         yield None
         return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
     bar = Progress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -72,6 +77,7 @@ def progress(name: str, *, enabled: bool = True) -> Iterator[ProgressCall | None
         TimeRemainingColumn(),
         console=Console(stderr=True),
         transient=True,
+        auto_refresh=False,  # it takes a thread, and a process that has more than one is not forked
     )
     with bar:
         task = bar.add_task("loading the kernels", total=None, speed="")
@@ -80,13 +86,17 @@ def progress(name: str, *, enabled: bool = True) -> Iterator[ProgressCall | None
             elapsed = bar.tasks[0].elapsed or 0.0
             speed = f"{done / rate / elapsed:.0f}x real time" if elapsed > 0 else ""
             bar.update(task, description=shown(name), completed=done, total=total, speed=speed)
+            bar.refresh()
 
         yield update
 
 
 def print_report(files: Sequence[FileReport], *, verbose: bool = False) -> None:
     """Print a short table about each file on stdout."""
-    console = _Console(highlight=False, soft_wrap=True)
+    from rich.table import Table
+    from rich.text import Text
+
+    console = _console(highlight=False, soft_wrap=True)
     for file in files:
         if file.status == "failed":
             continue
@@ -148,12 +158,16 @@ def status(text: str) -> Iterator[Callable[[str], None]]:
     if not sys.stderr.isatty():
         yield lambda _: None
         return
+    from rich.console import Console
+
     with Console(stderr=True).status(text) as spinner:
         yield spinner.update
 
 
 def print_bench(figures: Sequence[Figure]) -> None:
     """Print the benchmark as a table on stdout."""
+    from rich.table import Table
+
     table = Table(title="Bare hysteresis, one core; error against nr8")
     table.add_column("solver")
     headings = ("seconds", "x real time", "Msamples/s", "x nr8", "x textbook", "error (dB)")
@@ -169,7 +183,7 @@ def print_bench(figures: Sequence[Figure]) -> None:
             f"{row.ratio_to_textbook:.2f}",
             "-" if row.error_db is None else f"{row.error_db:.0f}",
         )
-    _Console().print(table)
+    _console().print(table)
 
 
 def print_bench_json(figures: Sequence[Figure]) -> None:
@@ -184,7 +198,11 @@ _SHADES = ((-30.0, "bold red"), (-45.0, "yellow"), (-60.0, "green"), (-1000.0, "
 
 def print_bank(path: Path, bank: Bank, level: float) -> None:
     """Print what a bank holds, and its accuracy map at one level as a coloured table."""
-    console = _Console(highlight=False)
+    import numpy as np
+    from rich.table import Table
+    from rich.text import Text
+
+    console = _console(highlight=False)
     table = Table.grid(padding=(0, 2))
     table.add_row("bank", Text(shown(path)), style="bold")
     form = "chowtape's own form" if bank.form == "tape" else "ChowTape's networks, as in the plugin"
@@ -203,6 +221,8 @@ def print_bank(path: Path, bank: Bank, level: float) -> None:
 
 
 def _print_map(console: Console, bank: Bank, level: float) -> None:
+    from rich.table import Table
+
     worst = bank.accuracy_db[..., bank.accuracy_levels.index(level)].max(axis=-1)
     table = Table(
         title=f"error against nr8 in dB, worst over drive, music at {level:+g} dBFS peak",

@@ -197,13 +197,26 @@ def test_dither_is_triangular_and_can_be_switched_off(tmp_path: Path) -> None:
 
 
 def test_dither_does_not_depend_on_the_blocks() -> None:
-    from chowtape_cli.dsp.quantise import dither_source, quantise
+    from chowtape_cli.dsp.coding import Coding, code
 
-    x = music(0.2, 44_100)
-    whole, _ = quantise(x, 16, dither_source())
-    rng = dither_source()
-    parts = [quantise(x[i : i + 1000], 16, rng)[0] for i in range(0, len(x), 1000)]
+    x, coding = music(0.2, 44_100), Coding(16, dither=True)
+    whole = code(x, coding, 0).samples
+    parts = [code(x[i : i + 1000], coding, i).samples for i in range(0, len(x), 1000)]
     np.testing.assert_array_equal(np.concatenate(parts), whole)
+
+
+@pytest.mark.parametrize("bits", [2, 8, 16, 24, 32])
+def test_rounding_is_that_of_numpy(bits: int) -> None:
+    from chowtape_cli.dsp.coding import Coding, code
+
+    x = 1.5 * music(0.1, 44_100) + 1e-7
+    coded = code(x, Coding(bits), 0)
+    full_scale = 2.0 ** (bits - 1)
+    rounded = np.rint(x * full_scale)
+    held = np.clip(rounded, -full_scale, full_scale - 1.0)
+    np.testing.assert_array_equal(coded.samples, held.astype(np.int64) << (32 - bits))
+    assert coded.clipped == np.count_nonzero(held != rounded) > 0
+    assert coded.peak == np.abs(x).max()
 
 
 def test_clipping_is_counted_and_the_advice_is_right(chowtape: Run, tmp_path: Path) -> None:

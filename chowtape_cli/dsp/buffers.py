@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -60,3 +62,18 @@ def _aligned_zeros(rows: int) -> NDArray[np.float64]:
     memory = np.zeros(rows * LANES + spare)
     first = -(memory.ctypes.data // _ITEM) % spare
     return memory[first : first + rows * LANES].reshape(rows, LANES)
+
+
+_lent = threading.local()
+
+
+def lend(rows: int, channels: int) -> NDArray[np.float64]:
+    """Return memory with anything in it, the same one until the thread's next call.
+
+    Fresh memory of that size costs the system as long to hand out as a filter takes to run.
+    """
+    size = rows * channels
+    if getattr(_lent, "memory", np.empty(0)).size < size:
+        _lent.memory = np.empty(size)
+    memory: NDArray[np.float64] = _lent.memory[:size]
+    return memory.reshape(rows, channels)

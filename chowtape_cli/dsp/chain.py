@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from chowtape_cli.dsp.buffers import RowBuffer
+from chowtape_cli.dsp.buffers import RowBuffer, lend
 from chowtape_cli.dsp.coding import Coded, Coding, Extent, Stored, code, extent
 from chowtape_cli.dsp.filters import DCBlocker
 from chowtape_cli.dsp.hysteresis import GUARD, Hysteresis, states_differ
@@ -179,7 +179,7 @@ class _Work:
         self.segments = len(self._cuts.lead_ins)
         channels = task.region.shape[1]
         self._stretch = -(-task.frames // self.segments)
-        self.wet = np.empty((layout.settle + self.segments * self._stretch, channels))
+        self.wet = lend(layout.settle + self.segments * self._stretch, channels)
         rows = Hysteresis.state_rows(path.network)
         self.begins = np.zeros((self.segments, rows, channels))
         self.ends = np.zeros((self.segments, rows, channels))
@@ -250,6 +250,8 @@ class _Work:
 
         In place: a row is overwritten after all stretches that start before it have read it.
         """
+        if self._first:  # what the filters ring before the first frame is no part of the output
+            self.wet[: self._layout.settle] = 0.0
         starts = range(0, self.segments * self._stretch, self._stretch)
         pairs = [(start, channel) for start in starts for channel in range(self.wet.shape[1])]
         for first in range(0, len(pairs), LANES):
@@ -313,21 +315,25 @@ def _run_short(
     lanes = _Lanes(path, rate, len(pairs))
     blocker = DCBlocker(path.dc_block, rate) if path.dc_block > 0.0 else None
     step = max(1, CACHE_ROWS // path.oversampling)
+    # the filters ring before the first frame too; the tape rests until then
+    lanes.hysteresis.rest(FILTER_REACH * path.oversampling, list(range(len(pairs))))
     longest = max(len(sources[i]) for i, _ in pairs)
-    given = 0
-    at = 0
+    given = at = -FILTER_REACH
     while given < longest:
         rows = lanes.rows.blank(step)  # always a whole step: the same sums, whoever is beside
         for lane, (i, channel) in enumerate(pairs):
-            part = sources[i][at : at + step, channel]
-            rows[: len(part), lane] = part
+            part = sources[i][max(at, 0) : max(at + step, 0), channel]
+            before = min(max(-at, 0), step)
+            rows[before : before + len(part), lane] = part
         np.clip(rows * path.input_gain, -GUARD[path.mode], GUARD[path.mode], out=rows)
         ready = lanes.push(rows)
+        early = min(max(-given, 0), len(ready))
+        ready[:early] = 0.0
         if blocker is not None:
             ready = blocker.push(ready)
         for lane, (i, channel) in enumerate(pairs):
-            target = wets[i][given : given + len(ready), channel]
-            target[:] = ready[: len(target), lane]
+            target = wets[i][max(given, 0) : max(given + len(ready), 0), channel]
+            target[:] = ready[early : early + len(target), lane]
         given += len(ready)
         at += step
     counts = lanes.hysteresis.resets
