@@ -150,24 +150,25 @@ def _parsed(path: Path) -> dict[str, object]:
     with _named(path):
         try:
             raw = path.read_bytes()
-            return tomllib.loads(raw.decode("utf-8-sig"))
+            text = raw.decode("utf-8-sig") + "\n"  # or errors in the last line have no number
+            return tomllib.loads(text)
         except OSError as error:
             raise SettingsError(f"can't be read ({error.strerror}); check the path") from error
         except UnicodeDecodeError as error:
             line = raw.count(b"\n", 0, error.start) + 1
             raise SettingsError(f"line {line}: is not UTF-8; save the file as UTF-8") from error
         except (ValueError, RecursionError) as error:
-            raise SettingsError(_syntax_error(str(error), raw)) from error
+            raise SettingsError(_syntax_error(str(error), text)) from error
 
 
-def _syntax_error(message: str, raw: bytes) -> str:
+def _syntax_error(message: str, text: str) -> str:
     """Put the parser's words behind the line that they are about."""
     place = re.search(r" \(at line (\d+), column \d+\)$", message)
     if place is None:
         return f"{message}; correct the TOML"
     number = int(place[1])
-    line = raw.splitlines()[number - 1].strip()
-    hint = 'put a pattern in quotes: ["drums/*"]' if line.startswith(b"[") else "correct the TOML"
+    line = text.split("\n")[number - 1].strip()
+    hint = 'put a pattern in quotes: ["drums/*"]' if line.startswith("[") else "correct the TOML"
     return f"line {number}: {message[: place.start()]}; {hint}"
 
 

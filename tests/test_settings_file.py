@@ -13,6 +13,7 @@ import soundfile as sf
 from conftest import Run, music, write_wav
 from hypothesis import given
 from hypothesis import strategies as st
+from test_docs import ROOT, blocks
 from test_errors import check_one_line, listing
 
 from chowtape_cli.patterns import matches
@@ -276,3 +277,12 @@ def test_printed_and_read_again_any_settings_stay_the_same(
     for path in [*tables, "drums/kick.wav"]:
         settings = over.for_file(path).as_dict()
         assert {name: settings[name] for name in given} == given
+
+
+def test_the_example_of_the_docs_does_what_they_say() -> None:
+    (example,) = blocks((ROOT / "docs" / "usage.md").read_text(encoding="utf-8"), "toml")
+    plan = plan_of(example)
+    assert plan.for_file("bass.wav") == RenderSettings(mode="stn", drive=0.4)
+    assert plan.for_file("drums/close/hat.wav") == RenderSettings(mode="stn", drive=0.7)
+    kick = RenderSettings(mode="stn", drive=0.9, input_gain=3.0)
+    assert plan.for_file("drums/kick.wav") == plan.for_file("kick 2.wav") == kick
