@@ -168,7 +168,8 @@ def _syntax_error(message: str, text: str) -> str:
         return f"{message}; correct the TOML"
     number = int(place[1])
     line = text.split("\n")[number - 1].strip()
-    hint = 'put a pattern in quotes: ["drums/*"]' if line.startswith("[") else "correct the TOML"
+    bare = line.startswith("[") and not line.startswith(('["', "['"))
+    hint = 'put a pattern in quotes: ["drums/*"]' if bare else "correct the TOML"
     return f"line {number}: {message[: place.start()]}; {hint}"
 
 

@@ -189,6 +189,7 @@ def test_settings_for_one_file(chowtape: Run, tmp_path: Path) -> None:
         ("\n\ndrive = high", ("tape.toml: line 3: ", "correct the TOML")),
         ("drive = ", ("tape.toml: ", "correct the TOML")),
         ("drive = 0.5\n[drums/*]\n", ("line 2: ", 'in quotes: ["drums/*"]')),
+        ("['a*']\n['a*']\n", ("line 2: ", "twice", "correct the TOML")),
         ("[kick.wav]\ndrive = 0.5", ('["kick"]: "wav" is a table in a table', "in quotes")),
         ("x = " + "[" * 100_000, ("tape.toml: ", "correct the TOML")),
         (b"drive = 0.5\n# caf\xe9", ("tape.toml: line 2: is not UTF-8",)),
