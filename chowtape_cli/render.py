@@ -46,6 +46,7 @@ class FileReport:
         source, output: paths as they were given.
         status: ``rendered``, ``planned`` (a dry run) or ``failed``.
         error: what went wrong, for ``failed``.
+        settings: those that made it, by their names; None where they are not known.
         rate: sample rate of the output in Hz.
         channels, frames: of the output.
         format, subtype: of the output, by libsndfile's names.
@@ -64,6 +65,7 @@ class FileReport:
     output: str
     status: str
     error: str | None = None
+    settings: dict[str, object] | None = None
     rate: int | None = None
     channels: int | None = None
     frames: int | None = None
@@ -226,7 +228,7 @@ def plan_file(
         check_destination(destination, source, overwrite=overwrite)
         check_rates(settings, opened.info.rate)
         plan = plan_output(opened.info, destination, settings.subtype, settings.rate)
-        return replace(_planned(opened.info, destination, plan), status="planned")
+        return replace(_planned(opened.info, destination, plan, settings), status="planned")
 
 
 def render_file(
@@ -299,7 +301,7 @@ def render_file(
     wall = time.perf_counter() - began
     seconds = tally.frames / info.rate
     return replace(
-        _planned(info, destination, plan),
+        _planned(info, destination, plan, settings),
         frames=output.frames,
         seconds=seconds,
         wall_seconds=wall,
@@ -332,19 +334,31 @@ def _show(progress: Progress | None, tally: Tally, info: AudioInfo) -> None:
         progress(tally.frames, info.frames, info.rate)
 
 
-def failed_report(source: Path | str, destination: Path | str, error: ChowtapeError) -> FileReport:
+def failed_report(
+    source: Path | str,
+    destination: Path | str,
+    error: ChowtapeError,
+    settings: RenderSettings | None = None,
+) -> FileReport:
     """Return the report of a file that could not be rendered."""
     return FileReport(
-        source=str(source), output=str(destination), status="failed", error=str(error)
+        source=str(source),
+        output=str(destination),
+        status="failed",
+        error=str(error),
+        settings=None if settings is None else settings.as_dict(),
     )
 
 
-def _planned(info: AudioInfo, destination: Path, plan: OutputFormat) -> FileReport:
+def _planned(
+    info: AudioInfo, destination: Path, plan: OutputFormat, settings: RenderSettings
+) -> FileReport:
     frames = info.frames
     return FileReport(
         source=str(info.path),
         output=str(destination),
         status="rendered",
+        settings=settings.as_dict(),
         rate=plan.rate,
         channels=plan.channels,
         frames=None if frames is None else -(-frames * plan.rate // info.rate),

@@ -6,13 +6,14 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chowtape_cli import __version__
 from chowtape_cli.files import shown
+from chowtape_cli.settings import RenderSettings
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from chowtape_cli.bench import Figure
     from chowtape_cli.neural.bank import Bank
     from chowtape_cli.render import FileReport
-    from chowtape_cli.settings import RenderSettings
 
 ProgressCall = Callable[[int, "int | None", int], None]
 
@@ -115,6 +115,8 @@ def _lines(file: FileReport, *, verbose: bool) -> Iterator[tuple[str, str]]:
         yield "would write", f"{length}, {what}"
         return
     yield "audio", f"{length}, {what}"
+    if file.settings is not None:
+        yield "settings", _named(file.settings, every=verbose)
     yield "time", f"{file.wall_seconds:.2f} s, {file.realtime:.1f} times real time"
     yield "peak", f"in {_level(file.peak_in_dbfs)}, out {_level(file.peak_out_dbfs)}"
     yield "clipped", f"{file.clipped_samples} samples"
@@ -123,6 +125,17 @@ def _lines(file: FileReport, *, verbose: bool) -> Iterator[tuple[str, str]]:
         yield "guard", f"{file.guard_clips} input samples clipped before the tape"
         yield "seams", f"{file.seam_repairs} repaired"
         yield "frames", str(file.frames)
+
+
+def _named(settings: Mapping[str, object], *, every: bool) -> str:
+    """Name the settings that made a file: every one, or those that are not the defaults."""
+    usual = RenderSettings().as_dict()
+    named = [
+        f"{name} {shown(str(value))}"
+        for name, value in settings.items()
+        if every or value != usual[name] or name == "mode"
+    ]
+    return ", ".join(named)
 
 
 def _level(dbfs: float | None) -> str:

@@ -19,7 +19,7 @@ import chowtape_cli
 FILE_KEYS = {
     "source", "output", "status", "error", "rate", "channels", "frames", "seconds", "wall_seconds",
     "realtime", "peak_in_dbfs", "peak_out_dbfs", "clipped_samples", "guard_clips", "resets",
-    "seam_repairs",
+    "seam_repairs", "settings",
 }  # fmt: skip
 
 
@@ -29,7 +29,7 @@ def test_help_names_every_option_of_the_contract(chowtape: Run) -> None:
         "--mode", "--drive", "--saturation", "--sat", "--bias", "--oversampling", "--os", "--phase",
         "--input-gain", "--output-gain", "--mix", "--makeup", "--no-makeup", "--dc-block", "--rate",
         "--subtype", "--dither", "--no-dither", "--jobs", "-j", "--overwrite", "--skip-existing",
-        "--dry-run", "--json", "--quiet", "-q", "--verbose", "-v",
+        "--settings", "--dry-run", "--json", "--quiet", "-q", "--verbose", "-v",
     ):  # fmt: skip
         assert option in text
 

@@ -63,11 +63,14 @@ def test_every_command_of_a_page_runs(chowtape: Run, tmp_path: Path, page: str) 
     assert commands
     written: set[str] = set()
     for command in commands:
+        command, _, target = command.partition(" > ")
         words = shlex.split(command, comments=True)[1:]
         outputs = {word for word in words if word in written}
         result = chowtape(*words, *(["--overwrite"] if outputs else []))
         assert result.returncode == 0, (command, result.stderr)
         written.update(words[2:3])
+        if target:
+            (tmp_path / target).write_text(result.stdout, encoding="utf-8")
 
 
 def test_the_library_example_runs(tmp_path: Path) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from chowtape_cli.settings import (
     CHOICES,
@@ -14,6 +16,9 @@ from chowtape_cli.settings import (
     RANGES,
     RenderSettings,
 )
+
+if TYPE_CHECKING:
+    from chowtape_cli.settings_file import SettingsPlan
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -104,13 +109,44 @@ def settings_options(function: Function) -> Function:
     return function
 
 
+settings_file_option = option(
+    "Run", "--settings", "settings_file", metavar="FILE",
+    type=click.Path(path_type=Path, readable=False),
+    help="Take settings from a TOML file, as `chowtape settings` prints one; options win over it.",
+)  # fmt: skip
+
+
 def settings_from(options: dict[str, Any]) -> RenderSettings:
     """Turn parsed options into validated settings; raises SettingsError."""
+    return RenderSettings(**_typed(options))
+
+
+def plan_from(
+    ctx: click.Context, options: dict[str, Any], settings_file: Path | None
+) -> SettingsPlan:
+    """Put the options that were given over a settings file; raises SettingsError.
+
+    Args:
+        ctx: knows which options were given and which are defaults.
+        options: every option that `settings_options` added, by its name.
+        settings_file: None for none.
+    """
+    from chowtape_cli.settings_file import load_plan
+
+    unsaid = (ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP)
+    given = {
+        name: value
+        for name, value in _typed(options).items()
+        if ctx.get_parameter_source(name) not in unsaid
+    }
+    return load_plan(settings_file, given)
+
+
+def _typed(options: dict[str, Any]) -> dict[str, Any]:
+    """Give the options that click knows as text the types of the settings."""
     subtype = options["subtype"]
-    return RenderSettings(
-        **{
-            **options,
-            "oversampling": int(options["oversampling"]),
-            "subtype": None if subtype is None else subtype.upper(),
-        }
-    )
+    return {
+        **options,
+        "oversampling": int(options["oversampling"]),
+        "subtype": None if subtype is None else subtype.upper(),
+    }

@@ -5,13 +5,21 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from chowtape_cli.cli.options import SectionedCommand, option, settings_from, settings_options
+from chowtape_cli.cli.options import (
+    SectionedCommand,
+    option,
+    plan_from,
+    settings_file_option,
+    settings_options,
+)
 from chowtape_cli.errors import ChowtapeError
-from chowtape_cli.settings import RenderSettings
+
+if TYPE_CHECKING:
+    from chowtape_cli.settings_file import SettingsPlan
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +28,7 @@ class RenderRequest:
 
     source: Path
     destination: Path
-    settings: RenderSettings
+    plan: SettingsPlan
     jobs: int
     overwrite: bool
     dry_run: bool
@@ -38,6 +46,7 @@ class RenderRequest:
     "paths", nargs=-1, metavar="SRC DST", type=click.Path(path_type=Path, readable=False)
 )
 @settings_options
+@settings_file_option
 @option(
     "Run",
     "--jobs",
@@ -52,7 +61,10 @@ class RenderRequest:
 @option("Run", "--json", is_flag=True, help="Print the report as JSON on stdout.")
 @option("Run", "--quiet", "-q", is_flag=True, help="Print nothing but errors.")
 @option("Run", "--verbose", "-v", is_flag=True, help="Report everything that was counted.")
+@click.pass_context
 def render(
+    ctx: click.Context,
+    /,
     paths: tuple[Path, ...],
     jobs: int | None,
     overwrite: bool,
@@ -61,6 +73,7 @@ def render(
     json: bool,
     quiet: bool,
     verbose: bool,
+    settings_file: Path | None,
     **options: Any,
 ) -> int:
     """Render the audio file SRC through the tape into DST.
@@ -69,7 +82,7 @@ def render(
     told otherwise. Nothing is overwritten without --overwrite, and DST appears only when it is
     whole.
     """
-    settings = settings_from(options)
+    plan = plan_from(ctx, options, settings_file)
     if len(paths) < 2:
         raise click.UsageError("name a source and a destination: chowtape render in.wav out.wav")
     if len(paths) > 2 or paths[0].is_dir():
@@ -81,7 +94,7 @@ def render(
     request = RenderRequest(
         source=paths[0],
         destination=paths[1],
-        settings=settings,
+        plan=plan,
         jobs=jobs or os.cpu_count() or 1,
         overwrite=overwrite,
         dry_run=dry_run,
@@ -98,28 +111,27 @@ def run(request: RenderRequest) -> int:
     from chowtape_cli.render import failed_report, plan_file, render_file
 
     source, destination = request.source, request.destination
+    settings = request.plan.for_file(source.name)
     exit_code = 0
     with report.progress(source.name, enabled=not request.quiet) as progress:
         try:
             if request.dry_run:
-                outcome = plan_file(
-                    source, destination, request.settings, overwrite=request.overwrite
-                )
+                outcome = plan_file(source, destination, settings, overwrite=request.overwrite)
             else:
                 outcome = render_file(
                     source,
                     destination,
-                    request.settings,
+                    settings,
                     overwrite=request.overwrite,
                     jobs=request.jobs,
                     progress=progress,
                 )
         except ChowtapeError as error:
-            outcome = failed_report(source, destination, error)
+            outcome = failed_report(source, destination, error, settings)
             exit_code = error.exit_code
     with report.to_whoever_listens():
         if request.json:
-            report.print_json([outcome], request.settings)
+            report.print_json([outcome], request.plan.base)
         elif not request.quiet:
             report.print_report([outcome], verbose=request.verbose)
     report.print_messages([outcome], quiet=request.quiet)
