@@ -19,6 +19,7 @@ from chowtape_cli.audio_files.formats import (
     OutputFormat,
     reason_of,
 )
+from chowtape_cli.audio_files.metadata import Metadata, carried, write_pieces
 from chowtape_cli.audio_files.reproducible import remove_time_of_writing
 from chowtape_cli.dsp.quantise import dither_source, quantise
 from chowtape_cli.errors import AudioFileError
@@ -82,6 +83,7 @@ class Destination:
         clipped: samples that full scale had to clip so far.
         frames: how many were written so far.
         lost_tags: names of tags that the container can't hold.
+        lost_pieces: names of what else it can't: markers, pictures ...
     """
 
     def __init__(
@@ -89,7 +91,8 @@ class Destination:
         path: Path,
         plan: OutputFormat,
         *,
-        tags: dict[str, str] | None = None,
+        metadata: Metadata | None = None,
+        times: tuple[int, int] | None = None,
         dither: bool = True,
         overwrite: bool = False,
     ) -> None:
@@ -99,7 +102,11 @@ class Destination:
         self.lost_tags: list[str] = []
         self._place = Path(os.path.realpath(path))
         self._plan = plan
-        self._tags = tags or {}
+        metadata = metadata or Metadata()
+        self._tags = metadata.tags
+        self._carried = carried(metadata, plan.format, plan.rate)
+        self.lost_pieces = self._carried.lost
+        self._times = times
         self._overwrite = overwrite
         self._bits = INTEGER_BITS.get(plan.subtype) or (
             16 if plan.subtype in SIXTEEN_BIT_CODECS else None
@@ -135,7 +142,7 @@ class Destination:
         return file
 
     def _carry(self) -> None:
-        for name, text in self._tags.items():
+        for name, text in self._carried.tags.items():
             with contextlib.suppress(sf.LibsndfileError):  # found missing when it is read back
                 setattr(self._file, name, text)
 
@@ -187,10 +194,13 @@ class Destination:
     def _commit(self) -> None:
         part = self._begun
         self._file.close()
-        self._check_written()
+        self._write_pieces(part)
         remove_time_of_writing(part, self._plan.format)
+        self._check_written()
         give_usual_rights(part, self._place)
         try:
+            if self._times is not None:
+                os.utime(part, ns=self._times)
             if self._overwrite:
                 part.replace(self._place)
             else:
@@ -199,6 +209,14 @@ class Destination:
             raise AudioFileError(
                 f"{shown(self.path)}: can't be put in place ({error.strerror})"
             ) from error
+
+    def _write_pieces(self, part: Path) -> None:
+        pieces = self._carried.pieces
+        try:
+            if not write_pieces(part, self._plan.format, pieces):
+                self.lost_pieces = [*self.lost_pieces, *dict.fromkeys(name for name, _ in pieces)]
+        except OSError as error:
+            raise self._write_failed() from error
 
     def _check_written(self) -> None:
         """Read the header back: a disk that filled up at the last moment shows only here."""
