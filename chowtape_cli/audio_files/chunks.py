@@ -1,7 +1,7 @@
-"""The chunks of WAV, RF64 and AIFF: those that say something about the audio are read and appended.
+"""The chunks of WAV, RF64 and AIFF: what they say about the audio is read and appended.
 
-Everything here takes a file as it finds it: sizes that lie, pad bytes that are missing and ends that
-are cut off only cost what is broken.
+Everything here takes a file as it finds it: sizes that lie, pad bytes that are missing and ends
+that are cut off only cost what is broken.
 """
 
 from __future__ import annotations

@@ -103,7 +103,6 @@ class Destination:
         self._place = Path(os.path.realpath(path))
         self._plan = plan
         metadata = metadata or Metadata()
-        self._tags = metadata.tags
         self._carried = carried(metadata, plan.format, plan.rate)
         self.lost_pieces = self._carried.lost
         self._times = times
@@ -233,7 +232,7 @@ class Destination:
             raise self._write_failed() from error
         if frames < self.frames:
             raise self._write_failed()
-        self.lost_tags = [name for name in self._tags if name not in kept]
+        self.lost_tags = [name for name in self._carried.tags if name not in kept]
 
     def _write_failed(self) -> AudioFileError:
         """Ask the file system for the reason that libsndfile does not pass on."""

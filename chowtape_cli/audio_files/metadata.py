@@ -23,10 +23,11 @@ _HELD = {
     "MP3": frozenset({"ID3"}),
 }
 _AIFF_TEXTS = ("NAME", "AUTH", "ANNO", "(c)", "APPL")
-# what soundfile reads of a LIST/INFO
-_INFO_TAGS = frozenset(
-    {b"INAM", b"ICOP", b"ISFT", b"IART", b"ICMT", b"ICRD", b"IPRD", b"IGNR", b"ITRK"}
-)
+# what libsndfile reads of a LIST/INFO, and its names for it
+_INFO_TAGS = {
+    b"INAM": "title", b"ICOP": "copyright", b"ISFT": "software", b"IART": "artist",
+    b"ICMT": "comment", b"ICRD": "date", b"IPRD": "album", b"IGNR": "genre", b"ITRK": "tracknumber",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,18 @@ def read_metadata(path: Path, container: str, rate: int, tags: dict[str, str]) -
             pieces = id3.read_id3(path)
         elif family:
             pieces = comments.read_comments(path)
-    return Metadata(tags, rate, family, tuple(pieces), tuple(too_large))
+    return Metadata(_texts(pieces) | tags, rate, family, tuple(pieces), tuple(too_large))
+
+
+def _texts(pieces: list[Piece]) -> dict[str, str]:
+    """Return the tags in a LIST/INFO; in an RF64, libsndfile reads none that follow the audio."""
+    return {
+        _INFO_TAGS[name]: body[start : start + size].split(b"\0")[0].decode("utf-8", "replace")
+        for kind, body in pieces
+        if kind == "INFO"
+        for name, start, size in subchunks(body)
+        if name in _INFO_TAGS
+    }
 
 
 def carried(metadata: Metadata, container: str, rate: int) -> Carried:

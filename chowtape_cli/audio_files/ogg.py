@@ -1,4 +1,4 @@
-"""The pages that begin an Ogg Vorbis or Opus stream (RFC 3533): one packet of them is the comments."""
+"""The first pages of an Ogg Vorbis or Opus stream (RFC 3533), which hold its comments."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _CODECS = {b"\x03vorbis": (3, b"\x01"), b"OpusTags": (2, b"")}
 
 
 def comment_packet(file: BinaryIO) -> bytes | None:
-    """Return the comments of a stream without what marks them as such; None where there are none."""
+    """Return the comments of a stream without their mark; None where there are none."""
     packets, _ = _packets(file, 2)
     for mark in _CODECS:
         if len(packets) == 2 and packets[1].startswith(mark):
@@ -44,7 +44,8 @@ def replace_comment_packet(path: Path, comments: bytes) -> None:
 
 def _packets(file: BinaryIO, count: int) -> tuple[list[bytes], int]:
     """Return the first packets of the first stream, and where the page ends that ends them."""
-    packets, begun = [], b""
+    packets: list[bytes] = []
+    begun = b""
     serial = None
     while len(packets) < count and file.tell() < MOST_BYTES:
         header = file.read(_PAGE_HEADER_BYTES)

@@ -1,4 +1,4 @@
-"""Metadata that counts samples: kept in its place when the rate changes, and markers across formats.
+"""Metadata that counts samples, at another rate, and markers in another format.
 
 Sources: EBU Tech 3285 (bext), AES46 (cart), Multimedia Programming Interface and Data
 Specifications 1.0 and its 1994 revision (cue, plst, adtl, smpl), the iXML specification 2.10, and
@@ -44,7 +44,7 @@ def _scale(body: bytearray, offset: int, ratio: Fraction, form: str = "<I", afte
     struct.pack_into(form, body, offset, min(scaled, (1 << 8 * size) - 1))
 
 
-def _entries(body: bytes, count_at: int, first: int, size: int) -> range:
+def _entries(body: bytes | bytearray, count_at: int, first: int, size: int) -> range:
     """Return the offsets of the whole entries of a table, however many its header promises."""
     count = int.from_bytes(body[count_at : count_at + 4], "little")
     there = max(len(body) - first, 0) // size
@@ -90,7 +90,7 @@ def _rescale_mark(body: bytearray, ratio: Fraction) -> None:
 
 
 def _rescale_ixml(body: bytearray, ratio: Fraction) -> None:
-    """Rewrite what iXML repeats of the file; its own time stamp names the rate that it counts in."""
+    """Rewrite what iXML repeats of the file; its own time stamp names its own rate."""
 
     def rate(match: re.Match[bytes]) -> bytes:
         return b"%b%d" % (match[1], round(int(match[2]) * ratio))
