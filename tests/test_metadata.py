@@ -107,6 +107,10 @@ def session(path: Path, channels: int = 3, form: str = "WAV", frames: int = 4801
         command(file, SET_CUE, cue_points(0, 1200, 4800))
         file.title, file.artist, file.date = "Tape ♪", "Ampex", "1948"
         file.write(x)
+    if form == "RF64":  # where libsndfile writes no cue points
+        points = [struct.pack("<II4sIII", i, at, b"data", 0, 0, at)
+                  for i, at in enumerate((0, 1200, 4800), 1)]  # fmt: skip
+        append(path, chunk(b"cue ", struct.pack("<I", 3) + b"".join(points)))
     return append(path, labels(n1="start", n2="chorus"), chunk(b"iXML", IXML), smpl(1200, 2399))
 
 
