@@ -138,7 +138,10 @@ def markers_for_aiff(pieces: list[Piece]) -> list[Piece]:
         if piece.name == "adtl" and beyond:
             left.append(piece)
     numbers = [marker.number for marker in markers]
-    if len(set(numbers)) < len(numbers) or not 1 <= min(numbers) <= max(numbers) <= 32767:
+    if (
+        len(set(numbers)) < len(numbers)
+        or not 1 <= min(numbers) <= max(numbers) <= _LARGEST_MARK_NUMBER
+    ):
         markers = [marker._replace(number=i) for i, marker in enumerate(markers, 1)]
     body = struct.pack(">H", len(markers[:_LARGEST_MARK_NUMBER]))
     for number, position, label in markers[:_LARGEST_MARK_NUMBER]:
