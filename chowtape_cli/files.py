@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -77,6 +78,19 @@ def make_part_file(place: Path) -> Path:
         ) from error
     os.close(handle)
     return Path(name)
+
+
+def replace_beginning(path: Path, length: int, beginning: bytes) -> None:
+    """Put other bytes in place of the first ``length`` bytes of a file."""
+    changed = make_part_file(path)
+    try:
+        with path.open("rb") as old, changed.open("wb") as new:
+            old.seek(length)
+            new.write(beginning)
+            shutil.copyfileobj(old, new, 1 << 20)
+        changed.replace(path)
+    finally:
+        changed.unlink(missing_ok=True)
 
 
 def give_usual_rights(part: Path, place: Path) -> None:

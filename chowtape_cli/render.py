@@ -238,6 +238,7 @@ def render_file(
     *,
     overwrite: bool = False,
     jobs: int = 1,
+    keep_times: bool = False,
     progress: Progress | None = None,
 ) -> FileReport:
     """Render an audio file through the tape into another one.
@@ -248,6 +249,7 @@ def render_file(
         settings: what to do; the defaults where None.
         overwrite: whether an existing destination is replaced.
         jobs: worker processes; the bytes of the output do not depend on it.
+        keep_times: whether the output takes over when the source was modified.
         progress: called after every block with the frames done, the frames in all (None where the
             header does not say) and the sample rate in Hz.
 
@@ -271,9 +273,15 @@ def render_file(
         else:
             pool = None
         tally = Tally()
+        stat = source.stat()
         output = stack.enter_context(
             Destination(
-                destination, plan, tags=info.tags, dither=settings.dither, overwrite=overwrite
+                destination,
+                plan,
+                metadata=info.metadata,
+                times=(stat.st_atime_ns, stat.st_mtime_ns) if keep_times else None,
+                dither=settings.dither,
+                overwrite=overwrite,
             )
         )
         converted = settings.rate not in (None, info.rate)
@@ -395,4 +403,6 @@ def _warnings(
         lines.append(
             f"{shown(destination)}: its format can't hold these tags: {', '.join(output.lost_tags)}"
         )
+    if output.lost_pieces:
+        lines.append(f"{shown(destination)}: its format can't hold {', '.join(output.lost_pieces)}")
     return lines

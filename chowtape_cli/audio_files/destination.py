@@ -19,6 +19,7 @@ from chowtape_cli.audio_files.formats import (
     OutputFormat,
     reason_of,
 )
+from chowtape_cli.audio_files.metadata import Metadata, carried, write_pieces
 from chowtape_cli.audio_files.reproducible import remove_time_of_writing
 from chowtape_cli.dsp.coding import Coded, Coding, code
 from chowtape_cli.errors import AudioFileError
@@ -96,6 +97,7 @@ class Destination:
         peak: the largest sample so far, before it was clipped.
         frames: how many were written so far.
         lost_tags: names of tags that the container can't hold.
+        lost_pieces: names of what else it can't: markers, pictures ...
     """
 
     def __init__(
@@ -103,7 +105,8 @@ class Destination:
         path: Path,
         plan: OutputFormat,
         *,
-        tags: dict[str, str] | None = None,
+        metadata: Metadata | None = None,
+        times: tuple[int, int] | None = None,
         dither: bool = True,
         overwrite: bool = False,
     ) -> None:
@@ -113,7 +116,10 @@ class Destination:
         self.lost_tags: list[str] = []
         self._place = Path(os.path.realpath(path))
         self._plan = plan
-        self._tags = tags or {}
+        metadata = metadata or Metadata()
+        self._carried = carried(metadata, plan.format, plan.rate)
+        self.lost_pieces = self._carried.lost
+        self._times = times
         self._overwrite = overwrite
         self.peak = 0.0
         self.coding = _coding(plan.subtype, dither=dither)
@@ -146,7 +152,7 @@ class Destination:
         return file
 
     def _carry(self) -> None:
-        for name, text in self._tags.items():
+        for name, text in self._carried.tags.items():
             with contextlib.suppress(sf.LibsndfileError):  # found missing when it is read back
                 setattr(self._file, name, text)
 
@@ -197,10 +203,13 @@ class Destination:
     def _commit(self) -> None:
         part = self._begun
         self._file.close()
-        self._check_written()
+        self._write_pieces(part)
         remove_time_of_writing(part, self._plan.format)
+        self._check_written()
         give_usual_rights(part, self._place)
         try:
+            if self._times is not None:
+                os.utime(part, ns=self._times)
             if self._overwrite:
                 part.replace(self._place)
             else:
@@ -209,6 +218,14 @@ class Destination:
             raise AudioFileError(
                 f"{shown(self.path)}: can't be put in place ({error.strerror})"
             ) from error
+
+    def _write_pieces(self, part: Path) -> None:
+        pieces = self._carried.pieces
+        try:
+            if not write_pieces(part, self._plan.format, pieces):
+                self.lost_pieces = [*self.lost_pieces, *dict.fromkeys(name for name, _ in pieces)]
+        except OSError as error:
+            raise self._write_failed() from error
 
     def _check_written(self) -> None:
         """Read the header back: a disk that filled up at the last moment shows only here."""
@@ -225,7 +242,7 @@ class Destination:
             raise self._write_failed() from error
         if frames < self.frames:
             raise self._write_failed()
-        self.lost_tags = [name for name in self._tags if name not in kept]
+        self.lost_tags = [name for name in self._carried.tags if name not in kept]
 
     def _write_failed(self) -> AudioFileError:
         """Ask the file system for the reason that libsndfile does not pass on."""

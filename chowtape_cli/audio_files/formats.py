@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import soundfile as sf
 
+from chowtape_cli.audio_files.metadata import Metadata
 from chowtape_cli.errors import AudioFileError
 from chowtape_cli.files import shown
 
@@ -48,7 +49,7 @@ class AudioInfo:
         frames: how many its header promises, or None where it does not say.
         format: libsndfile's name of the container (``WAV``, ``FLAC`` ...).
         subtype: libsndfile's name of the sample format (``PCM_16`` ...).
-        tags: title, artist and the like, by libsndfile's names.
+        metadata: tags, markers and the like.
     """
 
     path: Path
@@ -57,7 +58,7 @@ class AudioInfo:
     frames: int | None
     format: str
     subtype: str
-    tags: dict[str, str] = field(default_factory=dict)
+    metadata: Metadata = field(default_factory=Metadata)
 
 
 @dataclass(frozen=True)

@@ -27,13 +27,17 @@ def remove_time_of_writing(path: Path, container: str) -> None:
 
 
 def _fix_ogg_serial(path: Path) -> None:
+    """Give every page one serial number, and its own number and checksum after other comments."""
+    number = 0
     with path.open("r+b") as file:
         while len(header := file.read(_OGG_HEADER_BYTES)) == _OGG_HEADER_BYTES:
             lacing = file.read(header[26])
             body = file.read(sum(lacing))
-            page = header[:14] + OGG_SERIAL + header[18:22] + bytes(4) + header[26:] + lacing + body
+            page = header[:14] + OGG_SERIAL + number.to_bytes(4, "little") + bytes(4)
+            page += header[26:] + lacing + body
             file.seek(-len(page), 1)
             file.write(page[:22] + _ogg_checksum(page).to_bytes(4, "little") + page[26:])
+            number += 1
 
 
 def _ogg_checksum(page: bytes) -> int:

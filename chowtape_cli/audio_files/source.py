@@ -13,6 +13,7 @@ import soundfile as sf
 from numpy.typing import NDArray
 
 from chowtape_cli.audio_files.formats import WAV_FAMILY, AudioInfo, reason_of
+from chowtape_cli.audio_files.metadata import read_metadata
 from chowtape_cli.dsp.coding import extent
 from chowtape_cli.errors import AudioFileError, SampleError
 from chowtape_cli.files import shown
@@ -42,7 +43,9 @@ class Source:
             frames=self._file.frames if self._file.frames < _UNKNOWN_FRAMES else None,
             format=self._file.format,
             subtype=self._file.subtype,
-            tags=self._file.copy_metadata(),
+            metadata=read_metadata(
+                path, self._file.format, self._file.samplerate, self._file.copy_metadata()
+            ),
         )
 
     def __enter__(self) -> Source:

@@ -31,6 +31,7 @@ class RenderRequest:
     plan: SettingsPlan
     jobs: int
     overwrite: bool
+    keep_times: bool
     dry_run: bool
     json: bool
     quiet: bool
@@ -57,6 +58,8 @@ class RenderRequest:
 )
 @option("Run", "--overwrite", is_flag=True, help="Replace DST if it exists.")
 @option("Run", "--skip-existing", is_flag=True, help="Leave an existing DST as it is.")
+@option("Run", "--keep-times", is_flag=True,
+        help="Give outputs the modification times of their sources.")  # fmt: skip
 @option("Run", "--dry-run", is_flag=True, help="Say what would be written; write nothing.")
 @option("Run", "--json", is_flag=True, help="Print the report as JSON on stdout.")
 @option("Run", "--quiet", "-q", is_flag=True, help="Print nothing but errors.")
@@ -69,6 +72,7 @@ def render(
     jobs: int | None,
     overwrite: bool,
     skip_existing: bool,
+    keep_times: bool,
     dry_run: bool,
     json: bool,
     quiet: bool,
@@ -97,6 +101,7 @@ def render(
         plan=plan,
         jobs=jobs or os.cpu_count() or 1,
         overwrite=overwrite,
+        keep_times=keep_times,
         dry_run=dry_run,
         json=json,
         quiet=quiet,
@@ -124,6 +129,7 @@ def run(request: RenderRequest) -> int:
                     settings,
                     overwrite=request.overwrite,
                     jobs=request.jobs,
+                    keep_times=request.keep_times,
                     progress=progress,
                 )
         except ChowtapeError as error:
