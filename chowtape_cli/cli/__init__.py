@@ -8,6 +8,7 @@ from chowtape_cli import __version__
 from chowtape_cli.cli.bank import bank
 from chowtape_cli.cli.bench import bench
 from chowtape_cli.cli.demo import demo
+from chowtape_cli.cli.plot import plot
 from chowtape_cli.cli.render import render
 from chowtape_cli.cli.train import train
 
@@ -36,5 +37,5 @@ def chowtape() -> None:
     """
 
 
-for command in (render, demo, bench, train, bank):
+for command in (render, demo, plot, bench, train, bank):
     chowtape.add_command(command)

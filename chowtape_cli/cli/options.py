@@ -114,3 +114,10 @@ def settings_from(options: dict[str, Any]) -> RenderSettings:
             "subtype": None if subtype is None else subtype.upper(),
         }
     )
+
+
+def settings_parameters(*names: str) -> list[click.Parameter]:
+    """Return the options of the named settings alone, in the order of `render`."""
+    every = click.Command(None)
+    settings_options(every)
+    return [parameter for parameter in reversed(every.params) if parameter.name in names]

@@ -1,0 +1,31 @@
+"""The picture of gain against level."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from chowtape_cli.figures.curve import Curve
+from chowtape_cli.plots import canvas, terminal
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SIZE = (6.8, 4.0)
+
+
+def draw(figure: Figure, curves: Sequence[Curve]) -> None:
+    """Draw the gain of all settings over each other."""
+    axes = figure.add_subplot()
+    for place, curve in enumerate(curves):
+        axes.plot(curve.levels, curve.gain, ls=canvas.DASHES[place], label=curve.label)
+    axes.margins(x=0.0)
+    title = f"What tape does to the level of a sine of {curves[0].frequency:.0f} Hz"
+    canvas.label(axes, "peak level of the sine (dBFS)", "gain (dB)", title)
+    canvas.legend_beside(figure, axes)
+
+
+def sketch(curves: Sequence[Curve]) -> str:
+    """Return the curves for a terminal."""
+    lines = [(curve.label, curve.levels, curve.gain) for curve in curves]
+    return terminal.sketch(lines, "in (dBFS)", "gain (dB)")
