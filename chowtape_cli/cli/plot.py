@@ -21,7 +21,8 @@ from chowtape_cli.cli.options import (
 from chowtape_cli.settings import CHOICES, RANGES
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from chowtape_cli.plots.canvas import Draw
+    from chowtape_cli.settings import RenderSettings
 
 _PATH = click.Path(path_type=Path)
 _AROUND = ("makeup", "weights", "input_gain", "output_gain", "mix", "dc_block", "phase")
@@ -58,7 +59,7 @@ class Outlet:
 
     def put(
         self,
-        draw: Callable[[Figure], None],
+        draw: Draw,
         size: tuple[float, float],
         sketch: Callable[[], str],
         numbers: Callable[[], None],
@@ -133,10 +134,14 @@ def _tape(
         aliases = ("--sat",) if name == "saturation" else ()
         found.append(
             SectionedOption(
-                [f"--{name}", *aliases, name], section="Tape", type=float, metavar="X",
-                multiple=True, default=default,
+                [f"--{name}", *aliases, name],
+                section="Tape",
+                type=float,
+                metavar="X",
+                multiple=True,
+                default=default,
                 help=f"Knob of the tape.  [{low:g} to {high:g}; default: {listed}]",
-            )  # fmt: skip
+            )
         )
     if oversampling:
         found.append(_several("oversampling", oversampling, "Oversampling.", "--os"))
@@ -156,7 +161,7 @@ def _several(name: str, default: tuple[Any, ...], text: str, *aliases: str) -> S
 _VARIED = ("mode", "drive", "saturation", "bias", "oversampling")
 
 
-def _settings(options: dict[str, Any]) -> dict[str, Any]:
+def _settings(options: dict[str, Any]) -> dict[str, RenderSettings]:
     from chowtape_cli.figures.variants import variants
 
     varied = {name: options[name] for name in _VARIED if name in options}

@@ -1,1 +1,1 @@
-"""The numbers behind the plots: settings, samples and banks in, arrays out; nothing is drawn here."""
+"""The numbers behind the plots: settings and recordings in, arrays out."""

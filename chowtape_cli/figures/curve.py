@@ -13,8 +13,8 @@ from chowtape_cli.render import check_rates, render_array
 from chowtape_cli.settings import RenderSettings
 
 RATE = 44_100
-FRAMES = 1 << 13
-SETTLING = 2 * FRAMES
+FRAMES = 1 << 15
+SETTLING = FRAMES // 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +46,8 @@ def curves(
     Args:
         settings: by label.
         frequency: of the sine in Hz.
-        lowest, highest: first and last level in dBFS.
+        lowest: first level in dBFS.
+        highest: last level in dBFS.
 
     Raises:
         SettingsError: there is no such frequency.

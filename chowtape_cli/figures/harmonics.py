@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ class Harmonics:
         label: what is special about the setting.
         settings: all of it.
         frequency: of the sine in Hz, the nearest that fits the transform.
+        level: peak of the sine in dBFS.
         harmonics: frequency in Hz and level in dBFS of each harmonic below half the sample rate,
             the sine itself first, Shape: (harmonics, 2).
         aliases: the same of every line that is no harmonic, Shape: (lines, 2).
@@ -36,6 +38,7 @@ class Harmonics:
     label: str
     settings: RenderSettings
     frequency: float
+    level: float
     harmonics: NDArray[np.float64]
     aliases: NDArray[np.float64]
     harmonics_db: float | None
@@ -65,18 +68,22 @@ def harmonics(
     for label, one in settings.items():
         check_rates(one, rate)
         render = render_array(x, rate, one)
-        found.append(_lines(label, one, render.samples[-FRAMES:], cycles, rate, render.resets))
+        lines = _lines(render.samples[-FRAMES:], cycles, rate)
+        found.append(
+            Harmonics(
+                label=label,
+                settings=one,
+                frequency=cycles * rate / FRAMES,
+                level=level,
+                resets=render.resets,
+                **lines,
+            )
+        )
     return found
 
 
-def _lines(
-    label: str,
-    settings: RenderSettings,
-    samples: NDArray[np.float64],
-    cycles: int,
-    rate: int,
-    resets: int,
-) -> Harmonics:
+def _lines(samples: NDArray[np.float64], cycles: int, rate: int) -> dict[str, Any]:
+    """Sort the lines of a spectrum into harmonics and the rest."""
     spectrum = amplitudes(samples)
     levels = decibels(spectrum, FLOOR_DBFS)
     places = np.arange(cycles, FRAMES // 2, cycles)
@@ -88,16 +95,12 @@ def _lines(
     lines = np.flatnonzero(other & crests & (levels > LEAST_DBFS))
     first = float(spectrum[cycles] ** 2)
     rest = float(np.sum(spectrum[other] ** 2)) / noise_bandwidth(FRAMES)
-    return Harmonics(
-        label=label,
-        settings=settings,
-        frequency=cycles * rate / FRAMES,
-        harmonics=np.stack([places * rate / FRAMES, levels[places]], axis=1),
-        aliases=np.stack([lines * rate / FRAMES, levels[lines]], axis=1),
-        harmonics_db=_power_db(float(np.sum(spectrum[places[1:]] ** 2)), first),
-        aliases_db=_power_db(rest, first),
-        resets=resets,
-    )
+    return {
+        "harmonics": np.stack([places * rate / FRAMES, levels[places]], axis=1),
+        "aliases": np.stack([lines * rate / FRAMES, levels[lines]], axis=1),
+        "harmonics_db": _power_db(float(np.sum(spectrum[places[1:]] ** 2)), first),
+        "aliases_db": _power_db(rest, first),
+    }
 
 
 def _power_db(power: float, reference: float) -> float | None:

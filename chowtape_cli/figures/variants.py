@@ -24,7 +24,8 @@ def variants(
     Raises:
         SettingsError: a value is out of its range, or there are too many combinations.
     """
-    shown = [name for name, values in varied.items() if len(set(values)) > 1] or ["mode"]
+    usual = "oversampling" if "oversampling" in varied else "mode"
+    shown = [name for name, values in varied.items() if len(set(values)) > 1] or [usual]
     weights = common.get("weights")
     if weights is not None and "stn" not in varied["mode"]:
         raise SettingsError("--weights goes with --mode stn; add it, or leave --weights out")
@@ -37,6 +38,16 @@ def variants(
     if len(made) > MOST:
         raise SettingsError(f"these are {len(made)} combinations; give at most {MOST}")
     return made
+
+
+def shared(settings: Sequence[RenderSettings]) -> str:
+    """Return what several settings have in common, in words: the solver and the knobs."""
+    names = [
+        _named(name, getattr(settings[0], name))
+        for name in ("mode", "drive", "saturation", "bias")
+        if len({getattr(one, name) for one in settings}) == 1
+    ]
+    return ", ".join(names)
 
 
 def _named(name: str, value: Any) -> str:

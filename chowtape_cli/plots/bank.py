@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chowtape_cli.neural.bank import Bank
+from chowtape_cli.plots import canvas
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -35,25 +36,26 @@ def draw(figure: Figure, bank: Bank, level: float) -> None:
             edgecolors="face", linewidth=0.3,  # no seams between cells in any viewer
         )  # fmt: skip
         axes.grid(visible=False)
-        axes.set_title(f"drive {drive:g}: worst {error[:, :, place].max():.0f} dB", loc="left")
+        worst = canvas.number(f"{error[:, :, place].max():.0f} dB")
+        axes.set_title(f"drive {drive:g}: worst {worst}", loc="left")
         axes.set_xticks(np.sqrt(BIAS_TICKS), [f"{bias:g}" for bias in BIAS_TICKS])
         if place >= len(drives) - columns:
-            axes.set_xlabel("bias")
+            axes.set_xlabel("bias (0 to 1)")
             axes.tick_params(labelbottom=True)
     for axes in grid[:, 0]:
-        axes.set_ylabel("saturation")
+        axes.set_ylabel("saturation (0 to 1)")
     for axes in grid.flat[len(drives) :]:
         axes.set_visible(False)
     bar = figure.colorbar(cells, ax=grid, label="error against nr8 (dB)", fraction=0.04)
-    bar.outline.set_visible(False)  # type: ignore[operator]
-    title = f"Bank {bank.architecture}, music at a peak of {level:+g} dBFS"
-    figure.suptitle(title, x=0.01, ha="left")
+    bar.outline.set_visible(False)
+    title = f"Bank {bank.architecture}: error of stn, music with a peak of {level:+g} dBFS"
+    figure.suptitle(canvas.number(title), x=0.01, ha="left")
 
 
 def _edges(nodes: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the edges of the cells around ascending nodes, Shape: (nodes + 1,)."""
     if nodes.size == 1:
-        return nodes[0] + np.array([-0.5, 0.5])
+        return np.array([nodes[0] - 0.5, nodes[0] + 0.5])
     between = (nodes[1:] + nodes[:-1]) / 2.0
     first, last = 2.0 * nodes[0] - between[0], 2.0 * nodes[-1] - between[-1]
     edges: NDArray[np.float64] = np.concatenate([[first], between, [last]])

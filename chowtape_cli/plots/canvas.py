@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+Draw = Callable[["Figure"], None]  # fills an empty figure
 EXTENSIONS = (".png", ".svg")
 PNG_DPI = 200
 
@@ -22,8 +23,8 @@ PNG_DPI = 200
 _LIGHT = ("#0072b2", "#d55e00", "#00795b", "#b5478b", "#6b4c00", "#3a8fd0", "#000000", "#8a8a00")
 _DARK = ("#56b4e9", "#ff9e4a", "#2ecc9a", "#e8a3cc", "#e6c300", "#9ad4ff", "#ffffff", "#c9c96a")
 DASHES: tuple[Any, ...] = (
-    "-", (0, (6, 2)), (0, (1, 1.2)), (0, (7, 2, 1, 2)), (0, (3, 1.5)), (0, (7, 1.5, 1, 1.5, 1, 1.5)),
-    (0, (12, 3)), (0, (1, 3)),
+    "-", (0, (6, 2)), (0, (1, 1.2)), (0, (7, 2, 1, 2)), (0, (3, 1.5)),
+    (0, (7, 1.5, 1, 1.5, 1, 1.5)), (0, (12, 3)), (0, (1, 3)),
 )  # fmt: skip
 
 
@@ -41,14 +42,12 @@ def check_place(path: Path, *, overwrite: bool) -> None:
 def check_installed() -> None:
     """Raise MissingPackageError where matplotlib is not installed."""
     try:
-        import matplotlib  # noqa: F401, ICN001
+        import matplotlib  # noqa: F401
     except ImportError as error:
         raise MissingPackageError("plots need matplotlib: pip install 'chowtape[plots]'") from error
 
 
-def picture(
-    draw: Callable[[Figure], None], size: tuple[float, float], extension: str, *, dark: bool = False
-) -> bytes:
+def picture(draw: Draw, size: tuple[float, float], extension: str, *, dark: bool = False) -> bytes:
     """Return a picture as the content of a file.
 
     Args:
@@ -62,7 +61,8 @@ def picture(
 
     with mpl.rc_context():
         mpl.rcdefaults()  # whatever a matplotlibrc says
-        mpl.rcParams.update(_style(dark=dark))
+        style: Any = _style(dark=dark)
+        mpl.rcParams.update(style)
         figure = Figure(figsize=size, layout="constrained")
         draw(figure)
         content = io.BytesIO()
@@ -92,7 +92,7 @@ def _style(*, dark: bool) -> dict[str, Any]:
         "font.size": 10.0,
         "grid.color": quiet,
         "grid.linewidth": 0.6,
-        "image.cmap": "cividis",
+        "image.cmap": "viridis",
         "legend.frameon": False,
         "lines.linewidth": 1.6,
         "patch.edgecolor": ink,
@@ -118,6 +118,11 @@ def legend_beside(figure: Figure, axes: Axes) -> None:
     handles, labels = axes.get_legend_handles_labels()
     if len(labels) > 1:
         figure.legend(handles, labels, loc="outside right upper", handlelength=3.2)
+
+
+def number(text: str) -> str:
+    """Return text with the minus signs that the axes have."""
+    return text.replace("-", "\u2212")
 
 
 def hertz(value: float, _place: object = None) -> str:

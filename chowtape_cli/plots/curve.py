@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from chowtape_cli.figures.curve import Curve
+from chowtape_cli.figures.variants import shared
 from chowtape_cli.plots import canvas, terminal
 
 if TYPE_CHECKING:
@@ -20,7 +21,9 @@ def draw(figure: Figure, curves: Sequence[Curve]) -> None:
     for place, curve in enumerate(curves):
         axes.plot(curve.levels, curve.gain, ls=canvas.DASHES[place], label=curve.label)
     axes.margins(x=0.0)
-    title = f"What tape does to the level of a sine of {curves[0].frequency:.0f} Hz"
+    axes.locator_params(axis="y", steps=[1, 2, 5, 10])
+    held = shared([curve.settings for curve in curves])
+    title = f"Gain of the tape for a sine of {curves[0].frequency:.5g} Hz\n{held}"
     canvas.label(axes, "peak level of the sine (dBFS)", "gain (dB)", title)
     canvas.legend_beside(figure, axes)
 

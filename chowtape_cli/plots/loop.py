@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from chowtape_cli.figures.loop import Loop
+from chowtape_cli.figures.variants import shared
 from chowtape_cli.plots import canvas, terminal
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 SIZE = (6.4, 4.4)
 X_LABEL = "field H (full scale of the input = 1)"
-Y_LABEL = "magnetisation M (saturation M_s = 1)"
+Y_LABEL = "magnetisation M (saturation M\u209b = 1)"
 
 
 def draw(figure: Figure, loops: Sequence[Loop]) -> None:
@@ -24,7 +25,8 @@ def draw(figure: Figure, loops: Sequence[Loop]) -> None:
     for place, loop in enumerate(loops):
         width = 1.4 + 1.6 * (len(loops) - 1 - place) / max(len(loops) - 1, 1) * (len(loops) > 1)
         axes.plot(loop.H, loop.M, ls=canvas.DASHES[place], lw=width, label=loop.label)
-    canvas.label(axes, X_LABEL, Y_LABEL, "A sine that grows, through the bare hysteresis")
+    held = shared([loop.settings for loop in loops])
+    canvas.label(axes, X_LABEL, Y_LABEL, f"A growing sine through the bare hysteresis\n{held}")
     canvas.legend_beside(figure, axes)
 
 

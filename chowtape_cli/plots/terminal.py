@@ -16,6 +16,7 @@ from chowtape_cli.files import shown
 _COLOURS = ("bright_blue", "bright_red", "bright_green", "bright_magenta", "bright_yellow",
            "bright_cyan", "white", "blue")  # fmt: skip
 Line = tuple[str, NDArray[np.float64], NDArray[np.float64]]  # its label, x and y
+_MARKERS = "*o+x#@%&"  # of the curves, where there are no colours
 _MARGIN = 20  # columns that the labels of the vertical axis take, and the arrow
 _POINTS = 4000  # of a curve are plenty for braille
 
@@ -43,7 +44,8 @@ def sketch(
 
     Args:
         lines: the curves.
-        x_label, y_label: the axes' names with their units.
+        x_label: name of the horizontal axis, with its unit.
+        y_label: name of the vertical axis, with its unit.
         stems: whether the points stand on the axis, each by itself.
         lowest: where the vertical axis begins; None for what the curves need.
         x_text: how a number on the horizontal axis is written.
@@ -62,11 +64,18 @@ def sketch(
     bottom, top = _limits([y for _, _, y in lines], lowest)
     figure.set_y_limits(bottom, top)
     figure.set_x_limits(*_limits([x for _, x, _ in lines], None))
-    for colour, (name, x, y) in zip(_COLOURS, lines, strict=False):
+    plain = not figure.with_colors and len(lines) > 1
+    for colour, marker, (name, x, y) in zip(_COLOURS, _MARKERS, lines, strict=False):
         along, up = _stems(x, y, bottom) if stems else (x, y)
         every = math.ceil(along.size / _POINTS) or 1
         up = np.clip(up[::every], bottom, top)
-        figure.plot(along[::every].tolist(), up.tolist(), lc=colour, label=shown(name))
+        figure.plot(
+            along[::every].tolist(),
+            up.tolist(),
+            lc=colour,
+            label=shown(name),
+            marker=marker if plain else None,
+        )
     text: str = figure.show(legend=len(lines) > 1)
     return text + "\n"
 
