@@ -47,9 +47,8 @@ def loops(settings: Mapping[str, RenderSettings], level: float, cycles: int) -> 
         BankError: the networks of mode stn can't be read.
     """
     t = np.arange(cycles * RATE // FREQUENCY + 1) / RATE
-    # grows in proportion to time, and its last crest is at the level
-    growth = t * FREQUENCY / (cycles - 0.25)
-    H = decibels_to_gain(level) * growth * np.sin(2.0 * np.pi * FREQUENCY * t)
+    growing = t * np.sin(2.0 * np.pi * FREQUENCY * t)
+    H = decibels_to_gain(level) * growing / np.abs(growing).max()
     return [_loop(label, one, H) for label, one in settings.items()]
 
 

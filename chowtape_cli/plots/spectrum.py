@@ -21,12 +21,14 @@ TICKS_HZ = (20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100
 
 
 def labels(spectra: Sequence[Spectrum]) -> list[str]:
-    """Return a name for each recording: the file's alone, or its path where that is not enough."""
-    names = [Path(one.path).name for one in spectra]
-    return [
-        shown(name if names.count(name) == 1 else one.path)
-        for name, one in zip(names, spectra, strict=True)
-    ]
+    """Return a name for each recording: the end of its path, as much as tells them apart."""
+    parts = [Path(one.path).parts for one in spectra]
+    named: list[tuple[str, ...]] = []
+    for depth in range(1, max(map(len, parts)) + 1):
+        named = [path[-depth:] for path in parts]
+        if len(set(named)) == len(set(parts)):
+            break
+    return [shown(Path(*name)) for name in named]
 
 
 def draw(figure: Figure, spectra: Sequence[Spectrum]) -> None:
