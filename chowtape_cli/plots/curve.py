@@ -31,4 +31,4 @@ def draw(figure: Figure, curves: Sequence[Curve]) -> None:
 def sketch(curves: Sequence[Curve]) -> str:
     """Return the curves for a terminal."""
     lines = [(curve.label, curve.levels, curve.gain) for curve in curves]
-    return terminal.sketch(lines, "in (dBFS)", "gain (dB)")
+    return terminal.sketch(lines, "level in dBFS", "gain in dB")
