@@ -35,5 +35,9 @@ class WorkerError(ChowtapeError):
     """Worker processes that keep being killed."""
 
 
+class MissingPackageError(ChowtapeError):
+    """A package that only some commands need, and that is not installed."""
+
+
 class SampleError(ChowtapeError):
     """Samples that can't be rendered: NaN, Inf, or an array of the wrong shape."""

@@ -9,14 +9,17 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from chowtape_cli import __version__
 from chowtape_cli.files import shown
 from chowtape_cli.settings import RenderSettings
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from rich.console import Console
+    from rich.table import Table
 
     from chowtape_cli.bench import Figure
     from chowtape_cli.neural.bank import Bank
@@ -234,21 +237,36 @@ def print_bank(path: Path, bank: Bank, level: float) -> None:
 
 
 def _print_map(console: Console, bank: Bank, level: float) -> None:
+    worst = bank.accuracy_db[..., bank.accuracy_levels.index(level)].max(axis=-1)
+    console.print(_map(bank, worst, f"worst over drive, music at {level:+g} dBFS peak"))
+
+
+def bank_maps(bank: Bank, level: float) -> str:
+    """Return a bank's accuracy maps at one level as text, one for each drive."""
+    errors = bank.accuracy_db[..., bank.accuracy_levels.index(level)]
+    console = _console(highlight=False)
+    with console.capture() as text:
+        for place, drive in enumerate(bank.accuracy_drives):
+            what = f"drive {drive:g}, music at {level:+g} dBFS peak"
+            console.print(_map(bank, errors[:, :, place], what))
+    return text.get()
+
+
+def _map(bank: Bank, errors: NDArray[np.float32], what: str) -> Table:
     from rich.table import Table
 
-    worst = bank.accuracy_db[..., bank.accuracy_levels.index(level)].max(axis=-1)
     table = Table(
-        title=f"error against nr8 in dB, worst over drive, music at {level:+g} dBFS peak",
+        title=f"error against nr8 in dB, {what}",
         caption="rows: saturation; columns: bias",
         padding=(0, 1, 0, 0),
     )
     table.add_column("", justify="right")
     for bias in bank.biases:
         table.add_column(f"{bias:.2f}", justify="right")
-    for saturation, row in zip(bank.saturations, worst, strict=True):
+    for saturation, row in zip(bank.saturations, errors, strict=True):
         cells = [f"[{_shade(error)}]{error:.0f}[/]" for error in row]
         table.add_row(f"{saturation:.2f}", *cells)
-    console.print(table)
+    return table
 
 
 def _shade(error: float) -> str:
@@ -269,3 +287,9 @@ def print_bank_json(bank: Bank) -> None:
         "accuracy_db": bank.accuracy_db.tolist(),
     }
     print(json.dumps(held, indent=2, allow_nan=False))
+
+
+def print_plot_json(name: str, figures: Sequence[Any]) -> None:
+    """Print the numbers behind a plot, data classes with arrays in them, as JSON on stdout."""
+    whole = {"version": __version__, name: [asdict(figure) for figure in figures]}
+    print(json.dumps(whole, default=np.ndarray.tolist, allow_nan=False))

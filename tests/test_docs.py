@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -53,7 +54,7 @@ def test_the_second_line_is_what_ci_runs() -> None:
     assert "Set up and pass the tests" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/usage.md", "docs/index.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/usage.md", "docs/plots.md", "docs/index.md"])
 def test_every_command_of_a_page_runs(chowtape: Run, tmp_path: Path, page: str) -> None:
     write_wav(tmp_path / "in.wav", 0.5 * music(0.5, 44_100), subtype="PCM_16")
     (tmp_path / ".config" / "fish" / "completions").mkdir(parents=True)
@@ -86,6 +87,17 @@ def test_links_and_pictures_of_the_pages_exist() -> None:
     for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), (page.name, target)
+
+
+def test_every_picture_is_made_by_the_one_command_for_it() -> None:
+    made = runpy.run_path(str(ROOT / "docs" / "make_pictures.py"))["PICTURES"]
+    used = set()
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"!\[[^\]]*\]\(([^)]+)\)", page.read_text(encoding="utf-8")):
+            picture = (page.parent / target).resolve()
+            assert picture.parent == ROOT / "docs" / "pictures", (page.name, target)
+            used.add(picture.name)
+    assert used == made.keys() == {path.name for path in (ROOT / "docs" / "pictures").iterdir()}
 
 
 def test_nothing_in_the_project_speaks_of_a_machine() -> None:

@@ -8,6 +8,7 @@ from chowtape_cli import __version__
 from chowtape_cli.cli.bank import bank
 from chowtape_cli.cli.bench import bench
 from chowtape_cli.cli.demo import demo
+from chowtape_cli.cli.plot import plot
 from chowtape_cli.cli.render import render
 from chowtape_cli.cli.settings import settings
 from chowtape_cli.cli.train import train
@@ -37,5 +38,5 @@ def chowtape() -> None:
     """
 
 
-for command in (render, settings, demo, bench, train, bank):
+for command in (render, settings, plot, demo, bench, train, bank):
     chowtape.add_command(command)

@@ -150,3 +150,10 @@ def _typed(options: dict[str, Any]) -> dict[str, Any]:
         "oversampling": int(options["oversampling"]),
         "subtype": None if subtype is None else subtype.upper(),
     }
+
+
+def settings_parameters(*names: str) -> list[click.Parameter]:
+    """Return the options of the named settings alone, in the order of `render`."""
+    every = click.Command(None)
+    settings_options(every)
+    return [parameter for parameter in reversed(every.params) if parameter.name in names]

@@ -16,6 +16,7 @@ from chowtape_cli.dsp.jiles_atherton import coefficients
 from chowtape_cli.dsp.kernels import LANES
 from chowtape_cli.dsp.oversampling import Interpolator, stages
 from chowtape_cli.dsp.synthesis import stems
+from chowtape_cli.errors import BankError, SettingsError
 from chowtape_cli.neural.bank import Bank
 
 RATE = 44_100
@@ -86,3 +87,12 @@ def disagreement(bank: Bank, again: NDArray[np.float32]) -> float:
         return float("inf")
     stored = np.maximum(bank.accuracy_db, COMPARED_DB)
     return float(np.abs(stored - np.maximum(again, COMPARED_DB)).max())
+
+
+def check_measured(bank: Bank, level: float) -> None:
+    """Raise where a bank holds no accuracy map at a level (dBFS): BankError or SettingsError."""
+    if bank.accuracy_db.size == 0:
+        raise BankError("these networks hold no accuracy map; name a bank of `chowtape train`")
+    if level not in bank.accuracy_levels:
+        listed = ", ".join(f"{x:g}" for x in bank.accuracy_levels)
+        raise SettingsError(f"--level {level:g} was not measured; give one of {listed}")

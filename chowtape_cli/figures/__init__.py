@@ -1,0 +1,1 @@
+"""The numbers behind the plots: settings and recordings in, arrays out."""

@@ -1,0 +1,34 @@
+"""The picture of gain against level."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from chowtape_cli.figures.curve import Curve
+from chowtape_cli.figures.variants import shared
+from chowtape_cli.plots import canvas, terminal
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SIZE = (6.8, 4.0)
+
+
+def draw(figure: Figure, curves: Sequence[Curve]) -> None:
+    """Draw the gain of all settings over each other."""
+    axes = figure.add_subplot()
+    for place, curve in enumerate(curves):
+        axes.plot(curve.levels, curve.gain, ls=canvas.DASHES[place], label=curve.label)
+    axes.margins(x=0.0)
+    axes.locator_params(axis="y", steps=[1, 2, 5, 10])
+    held = shared([curve.settings for curve in curves])
+    title = f"Gain of the tape for a sine of {curves[0].frequency:.5g} Hz\n{held}"
+    canvas.label(axes, "peak level of the sine (dBFS)", "gain (dB)", title)
+    canvas.legend_beside(figure, axes)
+
+
+def sketch(curves: Sequence[Curve]) -> str:
+    """Return the curves for a terminal."""
+    lines = [(curve.label, curve.levels, curve.gain) for curve in curves]
+    return terminal.sketch(lines, "level in dBFS", "gain in dB")

@@ -1,0 +1,95 @@
+"""A quick look in the terminal: curves in braille dots."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chowtape_cli.errors import MissingPackageError
+from chowtape_cli.files import shown
+
+_COLOURS = ("bright_blue", "bright_red", "bright_green", "bright_magenta", "bright_yellow",
+           "bright_cyan", "white", "blue")  # fmt: skip
+Line = tuple[str, NDArray[np.float64], NDArray[np.float64]]  # its label, x and y
+_MARKERS = "*o+x#@%&"  # of the curves, where there are no colours
+_MARGIN = 20  # columns that the labels of the vertical axis take, and the arrow
+_POINTS = 4000  # of a curve are plenty for braille
+
+
+def check_installed() -> None:
+    """Raise MissingPackageError where plotille is not installed."""
+    try:
+        import plotille  # noqa: F401
+    except ImportError as error:
+        raise MissingPackageError(
+            "plots in the terminal need plotille: pip install 'chowtape[plots]'"
+        ) from error
+
+
+def sketch(
+    lines: Sequence[Line],
+    x_label: str,
+    y_label: str,
+    *,
+    stems: bool = False,
+    lowest: float | None = None,
+    x_text: Callable[[float], str] = "{:.4g}".format,
+) -> str:
+    """Return a plot as text that fits the terminal, in colour if stdout is one.
+
+    Args:
+        lines: the curves.
+        x_label: name of the horizontal axis, with its unit.
+        y_label: name of the vertical axis, with its unit.
+        stems: whether the points stand on the axis, each by itself.
+        lowest: where the vertical axis begins; None for what the curves need.
+        x_text: how a number on the horizontal axis is written.
+    """
+    import plotille
+
+    columns, rows = shutil.get_terminal_size((80, 24))
+    figure = plotille.Figure()
+    figure.width = max(30, min(columns, 120) - _MARGIN - len(x_label))
+    figure.height = max(10, min(rows, 40) - 8)
+    figure.with_colors = sys.stdout.isatty()
+    figure.origin = False
+    figure.x_label, figure.y_label = x_label, y_label
+    figure.x_ticks_fkt = lambda value, _next: x_text(value)
+    figure.y_ticks_fkt = lambda value, _next: f"{value:.3g}"
+    bottom, top = _limits([y for _, _, y in lines], lowest)
+    figure.set_y_limits(bottom, top)
+    figure.set_x_limits(*_limits([x for _, x, _ in lines], None))
+    plain = not figure.with_colors and len(lines) > 1
+    for colour, marker, (name, x, y) in zip(_COLOURS, _MARKERS, lines, strict=False):
+        along, up = _stems(x, y, bottom) if stems else (x, y)
+        every = math.ceil(along.size / _POINTS) or 1
+        up = np.clip(up[::every], bottom, top)
+        figure.plot(
+            along[::every].tolist(),
+            up.tolist(),
+            lc=colour,
+            label=shown(name),
+            marker=marker if plain else None,
+        )
+    text: str = figure.show(legend=len(lines) > 1)
+    return text + "\n"
+
+
+def _limits(parts: Sequence[NDArray[np.float64]], lowest: float | None) -> tuple[float, float]:
+    low = min((float(part.min()) for part in parts if part.size), default=0.0)
+    high = max((float(part.max()) for part in parts if part.size), default=1.0)
+    low = low if lowest is None else lowest
+    return (low, high) if high > low else (low - 1.0, low + 1.0)
+
+
+def _stems(
+    x: NDArray[np.float64], y: NDArray[np.float64], bottom: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return a curve that goes up from the axis at each point, and down again."""
+    base = np.full_like(y, bottom)
+    return np.repeat(x, 3), np.stack([base, y, base], axis=1).ravel()
