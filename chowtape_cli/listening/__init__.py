@@ -43,7 +43,7 @@ def write_page(folder: Path, comparison: Mapping[str, Any]) -> None:
     """
     page = folder / "page"
     written = set()
-    highest = 1.0
+    highest = 0.0
     for number, variant in enumerate(comparison["variants"]):
         for place, piece in enumerate(_pieces(folder / variant["path"])):
             peak = float(np.abs(piece).max(initial=0.0))
@@ -88,11 +88,12 @@ def _audio_script(
 
 def _comparison_script(comparison: Mapping[str, Any], highest: float) -> bytes:
     """Return the script of everything but the audio."""
-    true_peaks = [variant["true_peak_dbtp"] or 0.0 for variant in comparison["variants"]]
+    peaks = [variant["true_peak_dbtp"] for variant in comparison["variants"]]
+    peaks.append(20.0 * math.log10(highest) if highest > 0.0 else None)
     page = {
         "piece_frames": PIECE_FRAMES,
         "channels": comparison["channels"] if comparison["channels"] <= 2 else 1,
-        "headroom_db": max([20.0 * math.log10(highest), *true_peaks]),
+        "peak_db": max((peak for peak in peaks if peak is not None), default=None),
     }
     text = json.dumps({**comparison, "page": page}, allow_nan=False)
     return f"var listening = {{ comparison: {text} }};\n".encode()

@@ -179,7 +179,7 @@
       byId("abx-copy").focus();
       listening.say(done ? "Results copied." : "The browser does not let this page copy.");
       byId("abx-copy").textContent = done ? "Copied" : "Can\u2019t copy";
-      setTimeout(() => { byId("abx-copy").textContent = "Copy the results"; }, 2000);
+      setTimeout(() => { byId("abx-copy").textContent = "Copy results"; }, 2000);
     }
   }
 

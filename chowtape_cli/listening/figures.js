@@ -5,8 +5,8 @@
   const { make, byId, figure } = listening;
   const WIDTH = 340;
   const HEIGHT = 230;
-  const MARGIN = { left: 42, right: 8, top: 8, bottom: 38 };
-  const DEEPEST = -140; // dB
+  const MARGIN = { left: 50, right: 8, top: 8, bottom: 38 };
+  const DEEPEST = -120; // dB
 
   function niceStep(span, most) {
     const rough = span / most;
@@ -72,9 +72,9 @@
     const shown = variants.map((variant, number) => ({ ...variant, number })).filter(({ harmonics_db: levels }) => levels && levels.some((level) => level !== null));
     if (!shown.length) return null;
     const count = Math.max(...shown.map(({ harmonics_db: levels }) => levels.length));
-    const all = shown.flatMap(({ harmonics_db: levels }) => levels.filter((level) => level !== null));
-    const lowest = Math.max(DEEPEST, Math.floor(Math.min(...all) / 20) * 20);
-    const highest = Math.max(0, Math.ceil(Math.max(...all) / 20) * 20);
+    const all = shown.flatMap(({ harmonics_db: levels }) => levels.filter((level) => level !== null && level >= DEEPEST));
+    const lowest = Math.floor(Math.min(-60, ...all) / 20) * 20;
+    const highest = Math.ceil(Math.max(0, ...all) / 20) * 20;
     const names = Array.from({ length: count }, (_, i) => [i + 2, String(i + 2)]);
     const { drawing, x, y } = axes(`Level of each harmonic below the fundamental, of ${shown.map(({ name }) => name).join(", ")}`,
       [1.6, count + 1.4], [lowest, highest], { x: names, y: ticks(lowest, highest), xName: "harmonic", yName: "level (dB)" });

@@ -13,7 +13,9 @@
     constructor() {
       this.variants = variants;
       this.loader = new listening.Loader(comparison);
-      this.player = new listening.Player(this.loader, 10 ** (-comparison.page.headroom_db / 20));
+      const peak = comparison.page.peak_db;
+      this.top = peak === null ? 1 : 10 ** (peak / 20); // the loudest sample of all variants
+      this.player = new listening.Player(this.loader, 1 / Math.max(1, this.top));
       this.before = Math.min(1, variants.length - 1);
       this.blind = false;
       this.writeFacts();
@@ -53,8 +55,7 @@
         comparison.target_lufs === null ? "levels as rendered" : `matched to ${figure(comparison.target_lufs, 1, "LUFS")}`,
       ].join(" \u00b7 ");
       const notes = [];
-      const headroom = comparison.page.headroom_db;
-      if (headroom >= 0.05) notes.push(`All are played ${figure(headroom, 1, "dB")} lower, so that none of them clips.`);
+      if (this.top > 1.005) notes.push(`All are played ${figure(comparison.page.peak_db, 1, "dB")} lower, so that none of them clips.`);
       if (channels > 2) notes.push(`This page plays the mean of the ${channels} channels; the WAV files hold them all.`);
       byId("loudness-note").textContent = notes.join(" ");
       byId("made").textContent = `Made by chowtape ${comparison.version}. The audio lies beside this page as WAV files.`;
@@ -138,8 +139,7 @@
     drawPictures() {
       const { current } = this.player;
       const colour = listening.colour(`--v${current % 9}`);
-      const top = Math.max(1, 10 ** (comparison.page.headroom_db / 20));
-      listening.drawWaveform(this.timeline, this.blind ? null : this.loader.tracks[current], colour, top);
+      listening.drawWaveform(this.timeline, this.blind ? null : this.loader.tracks[current], colour, this.top * 1.05);
       if (!this.blind) this.spectrogram.show(current);
     }
 

@@ -3,8 +3,8 @@
 
 (function () {
   const { byId } = listening;
-  const FLOOR = -100; // dB below a full-scale sine, the darkest colour
-  const CEILING = -10; // the brightest
+  const FLOOR = -90; // dB below a full-scale sine, the darkest colour
+  const CEILING = 0; // the brightest
   const LOWEST = 40; // Hz at the bottom of the axis, which is logarithmic
   const SLICE = 9; // milliseconds of work at a time
   const KEPT = 48; // pictures
@@ -200,12 +200,14 @@
       context.font = "11px ui-sans-serif, system-ui, sans-serif";
       const span = Math.log(this.loader.rate / 2 / LOWEST);
       let last = Infinity;
+      const places = [];
       for (const kilohertz of KILOHERTZ) {
         const y = height * (1 - Math.log((kilohertz * 1000) / LOWEST) / span);
         if (y < 8 || y > height - 8 || last - y < 17) continue;
         last = y;
-        listening.label(context, kilohertz >= 1 && y < height / 2.5 ? `${kilohertz} kHz` : `${kilohertz}`, 6, y);
+        places.push([kilohertz, y]);
       }
+      places.forEach(([kilohertz, y], i) => listening.label(context, `${kilohertz}${i === places.length - 1 ? " kHz" : ""}`, 6, y));
     }
   }
 

@@ -60,7 +60,8 @@
     context.strokeStyle = listening.colour("--line");
     context.lineWidth = 1;
     context.beginPath();
-    for (const level of [-1, -0.5, 0, 0.5, 1]) {
+    const decibels = [0, -6, -12, -18, -24, -36, -48].filter((level) => 10 ** (level / 20) <= top).slice(0, 2);
+    for (const level of [0, ...decibels.flatMap((level) => [10 ** (level / 20), -(10 ** (level / 20))])]) {
       context.moveTo(0, Math.round(yOf(level)) + 0.5);
       context.lineTo(width, Math.round(yOf(level)) + 0.5);
     }
@@ -71,9 +72,9 @@
       else drawColumns(context, track, timeline.view, width, scale, yOf, colour);
     }
     context.font = "11px ui-sans-serif, system-ui, sans-serif";
-    for (const [level, text] of [[1, "0 dBFS"], [0.5, "\u22126"]]) {
-      listening.label(context, text, 6, yOf(level) + (level === 1 ? 9 : 0));
-    }
+    decibels.forEach((level, i) => {
+      listening.label(context, listening.figure(level, 0, i ? "" : "dBFS"), 6, Math.max(9, yOf(10 ** (level / 20))));
+    });
   };
 
   // A label that can be read on any picture.
