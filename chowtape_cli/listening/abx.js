@@ -91,7 +91,7 @@
       byId("abx-progress").textContent = `Trial ${number} of ${this.planned}`;
       const score = byId("abx-score");
       score.hidden = !this.live;
-      score.textContent = `${this.hits()} of ${this.trials.length} right so far`;
+      score.textContent = this.live ? `${this.hits()} of ${this.trials.length} right so far` : "";
       this.hear("x", true);
       listening.say(`Trial ${number} of ${this.planned}.${this.live && number > 1 ? ` ${score.textContent}.` : ""} You hear X.`);
     }

@@ -72,7 +72,8 @@
       else drawColumns(context, track, timeline.view, width, scale, yOf, colour);
     }
     context.font = "11px ui-sans-serif, system-ui, sans-serif";
-    decibels.forEach((level, i) => {
+    const apart = decibels.length < 2 || yOf(10 ** (decibels[1] / 20)) - yOf(10 ** (decibels[0] / 20)) > 15;
+    decibels.slice(0, apart ? 2 : 1).forEach((level, i) => {
       listening.label(context, listening.figure(level, 0, i ? "" : "dBFS"), 6, Math.max(9, yOf(10 ** (level / 20))));
     });
   };
