@@ -2,7 +2,9 @@
 
 A page that is opened from disk may not fetch its audio, but it may run scripts that lie beside it.
 So the audio comes as scripts: each variant in pieces of a few seconds, each piece a FLAC file in
-base64. Pieces keep memory bounded here and there, and let the page show how far it has come.
+base64. Pieces keep memory bounded here and there, and let the page show how far it has come. Each
+is labelled 48 kHz, whatever its rate, and decoded as such: so no browser resamples it, and FLAC,
+which ends at 655 kHz, holds it.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from chowtape_cli.files import write_whole
 
 PIECE_FRAMES = 1 << 19
 _BLOCK_FRAMES = 1 << 16
+_LABEL_RATE = 48_000
 _HERE = Path(__file__).parent
 _STATIC = sorted(path for path in _HERE.iterdir() if path.suffix in (".css", ".js"))
 
@@ -49,7 +52,7 @@ def write_page(folder: Path, comparison: Mapping[str, Any]) -> None:
             peak = float(np.abs(piece).max(initial=0.0))
             highest = max(highest, peak)
             script = page / "audio" / f"{number}-{place}.js"
-            write_whole(script, _audio_script(number, place, piece, peak, comparison["rate"]))
+            write_whole(script, _audio_script(number, place, piece, peak))
             written.add(script)
     for stale in set((page / "audio").glob("*.js")) - written:
         stale.unlink()
@@ -77,12 +80,10 @@ def _for_two_ears(block: NDArray[np.float64]) -> NDArray[np.float64]:
     return block if block.shape[1] <= 2 else block.mean(axis=1, keepdims=True)
 
 
-def _audio_script(
-    variant: int, place: int, piece: NDArray[np.float64], peak: float, rate: int
-) -> bytes:
+def _audio_script(variant: int, place: int, piece: NDArray[np.float64], peak: float) -> bytes:
     """Return the script of one piece; over full scale it is halved until FLAC can hold it."""
     halvings = max(0, math.floor(math.log2(peak)) + 1) if peak >= 1.0 else 0
-    audio = base64.b64encode(as_flac(piece * 0.5**halvings, rate))
+    audio = base64.b64encode(as_flac(piece * 0.5**halvings, _LABEL_RATE))
     return b'listening.audio(%d, %d, %d, "%b");\n' % (variant, place, 2**halvings, audio)
 
 
@@ -92,6 +93,7 @@ def _comparison_script(comparison: Mapping[str, Any], highest: float) -> bytes:
     peaks.append(20.0 * math.log10(highest) if highest > 0.0 else None)
     page = {
         "piece_frames": PIECE_FRAMES,
+        "label_rate": _LABEL_RATE,
         "channels": comparison["channels"] if comparison["channels"] <= 2 else 1,
         "peak_db": max((peak for peak in peaks if peak is not None), default=None),
     }

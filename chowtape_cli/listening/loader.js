@@ -1,7 +1,7 @@
 // Loads each variant's audio, piece by piece from its scripts, into one buffer that stays sample-exact.
 //
-// Decoding happens at the file's own rate in an offline context, which no browser holds back until
-// somebody clicks. What fits the memory set aside is loaded in advance; beyond that, a variant is
+// Decoding happens in an offline context, which no browser holds back until somebody clicks, and
+// which has the rate that the pieces are labelled with, so that nothing is resampled. What fits the memory set aside is loaded in advance; beyond that, a variant is
 // loaded when it is asked for, and the one not heard for longest makes room.
 "use strict";
 
@@ -15,23 +15,15 @@
     arrived = { number, place, scale, base64 };
   };
 
-  function decoderAt(rate) {
-    try {
-      return new OfflineAudioContext(1, 1, rate);
-    } catch (error) {
-      return new OfflineAudioContext(1, 1, 48000); // a rate that this browser can't play
-    }
-  }
-
   class Loader extends EventTarget {
     constructor(comparison) {
       super();
-      this.decoder = decoderAt(comparison.rate);
-      this.rate = this.decoder.sampleRate;
+      this.decoder = new OfflineAudioContext(1, 1, comparison.page.label_rate);
+      this.rate = comparison.rate;
       this.channels = comparison.page.channels;
-      this.frames = Math.max(1, Math.round((comparison.frames * this.rate) / comparison.rate));
-      this.pieceFrames = (comparison.page.piece_frames * this.rate) / comparison.rate;
-      this.pieces = Math.max(1, Math.ceil(comparison.frames / comparison.page.piece_frames));
+      this.frames = Math.max(1, comparison.frames);
+      this.pieceFrames = comparison.page.piece_frames;
+      this.pieces = Math.ceil(this.frames / this.pieceFrames);
       this.capacity = Math.max(
         LEAST_HELD,
         Math.floor(BUDGET_BYTES / (this.frames * this.channels * 4)),
@@ -109,17 +101,25 @@
       }
     }
 
+    emptyBuffer() {
+      try {
+        return new AudioBuffer({ numberOfChannels: this.channels, length: this.frames, sampleRate: this.rate });
+      } catch (error) {
+        throw new Error(`This browser can't play ${this.rate}\u00a0Hz (${error.message}); the WAV files beside the page are whole`);
+      }
+    }
+
     async loadPiece(number) {
       const track = this.tracks[number];
       if (!track.buffer) {
         this.makeRoom(number);
-        track.buffer = new AudioBuffer({ numberOfChannels: this.channels, length: this.frames, sampleRate: this.rate });
+        track.buffer = this.emptyBuffer();
         track.overview = emptyOverview(Math.ceil(this.frames / PEAK_FRAMES));
       }
       const place = track.done;
       const { scale, base64 } = await fetchPiece(number, place);
       const piece = await this.decoder.decodeAudioData(bytesOf(base64));
-      const start = Math.round(place * this.pieceFrames);
+      const start = place * this.pieceFrames;
       const data = [];
       for (let channel = 0; channel < this.channels; channel += 1) {
         const samples = piece.getChannelData(Math.min(channel, piece.numberOfChannels - 1));
