@@ -30,6 +30,7 @@
       listening.takeKeys(this);
       this.listen();
       this.show();
+      variants.forEach((_, number) => this.showLoading(number));
       this.loader.pump();
     }
 
@@ -177,7 +178,7 @@
       buttons[number].style.setProperty("--share", share);
       buttons[number].toggleAttribute("data-ready", share === 1);
       const kind = variants[number].settings ? "" : "dry";
-      const text = failed ? "can\u2019t be loaded" : share === 1 ? kind : buffer ? `${Math.round(share * 100)}\u00a0%` : "on demand";
+      const text = failed ? "can\u2019t be loaded" : share === 1 ? kind : buffer ? `${Math.round(share * 100)}\u00a0%` : "not loaded";
       byId(`state-${number}`).textContent = text;
       if (failed) listening.complain(failed.message);
       const ready = variants.filter((_, other) => loader.ready(other)).length;
