@@ -1,4 +1,4 @@
-// The blind test: X is A or B, drawn anew for each trial; hits, and how easily luck would do as well.
+// The blind test: X is A or B, drawn anew for each trial; and how easily luck would do as well.
 "use strict";
 
 (function () {
@@ -30,8 +30,13 @@
   class Abx {
     constructor(page, variants) {
       Object.assign(this, { page, variants, running: false });
-      for (const [id, chosen] of [["abx-a", 0], ["abx-b", 1]]) {
-        byId(id).append(...variants.map(({ name }, number) => make("option", { value: number }, name)));
+      for (const [id, chosen] of [
+        ["abx-a", 0],
+        ["abx-b", 1],
+      ]) {
+        byId(id).append(
+          ...variants.map(({ name }, number) => make("option", { value: number }, name)),
+        );
         byId(id).value = Math.min(chosen, variants.length - 1);
       }
       byId("abx-start").disabled = variants.length < 2;
@@ -40,8 +45,10 @@
         event.preventDefault();
         this.start();
       });
-      for (const which of ["a", "x", "b"]) byId(`hear-${which}`).addEventListener("click", () => this.hear(which));
-      for (const which of ["a", "b"]) byId(`say-${which}`).addEventListener("click", () => this.answer(which));
+      for (const which of ["a", "x", "b"])
+        byId(`hear-${which}`).addEventListener("click", () => this.hear(which));
+      for (const which of ["a", "b"])
+        byId(`say-${which}`).addEventListener("click", () => this.answer(which));
       byId("abx-stop").addEventListener("click", () => this.finish());
       byId("abx-again").addEventListener("click", () => this.phase("setup", "abx-a"));
       byId("abx-copy").addEventListener("click", () => this.copy());
@@ -93,7 +100,9 @@
       score.hidden = !this.live;
       score.textContent = this.live ? `${this.hits()} of ${this.trials.length} right so far` : "";
       this.hear("x", true);
-      listening.say(`Trial ${number} of ${this.planned}.${this.live && number > 1 ? ` ${score.textContent}.` : ""} You hear X.`);
+      listening.say(
+        `Trial ${number} of ${this.planned}.${this.live && number > 1 ? ` ${score.textContent}.` : ""} You hear X.`,
+      );
     }
 
     hits() {
@@ -103,7 +112,8 @@
     hear(which, silently) {
       if (!this.running) return;
       this.page.player.choose(this.pair[which === "x" ? this.x : which], true);
-      for (const one of ["a", "x", "b"]) byId(`hear-${one}`).setAttribute("aria-pressed", String(one === which));
+      for (const one of ["a", "x", "b"])
+        byId(`hear-${one}`).setAttribute("aria-pressed", String(one === which));
       byId("page").dataset.current = which.toUpperCase();
       if (!silently) listening.say(`You hear ${which.toUpperCase()}.`);
     }
@@ -130,7 +140,9 @@
       const early = n < this.planned ? `, stopped early (${this.planned} were planned)` : "";
       const verdict = n ? `${hits} of ${n} right${early}` : "No trial was answered";
       byId("abx-verdict").textContent = verdict;
-      byId("abx-meaning").textContent = n ? `Guessing would do as well or better with probability ${percent(p)}. ${this.judged(p, n)}` : "";
+      byId("abx-meaning").textContent = n
+        ? `Guessing would do as well or better with probability ${percent(p)}. ${this.judged(p, n)}`
+        : "";
       byId("abx-n").textContent = n;
       byId("abx-hits").textContent = hits;
       byId("abx-p").textContent = decimal(p);
@@ -140,7 +152,10 @@
       this.text = [
         `ABX test: A = ${names.a}, B = ${names.b}`,
         `${verdict}; p = ${decimal(p)} (one-sided exact binomial test)`,
-        ...this.trials.map(({ x, said }, i) => `${i + 1}. X was ${x.toUpperCase()}, said ${said.toUpperCase()}: ${x === said ? "right" : "wrong"}`),
+        ...this.trials.map(
+          ({ x, said }, i) =>
+            `${i + 1}. X was ${x.toUpperCase()}, said ${said.toUpperCase()}: ${x === said ? "right" : "wrong"}`,
+        ),
         "",
       ].join("\n");
     }
@@ -156,20 +171,31 @@
 
     tabulate() {
       const names = this.named();
-      const head = ["Trial", "X was", "You said", ""].map((text) => make("th", { scope: "col" }, text));
-      const rows = this.trials.map(({ x, said }, i) => make("tr", { "data-right": x === said },
-        make("th", { scope: "row" }, String(i + 1)),
-        make("td", { class: "text", "data-x": x }, `${x.toUpperCase()}, ${names[x]}`),
-        make("td", { class: "text", "data-said": said }, said.toUpperCase()),
-        make("td", { class: "text" }, x === said ? "right" : "wrong")));
-      byId("abx-table").replaceChildren(make("thead", {}, make("tr", {}, ...head)), make("tbody", {}, ...rows));
+      const head = ["Trial", "X was", "You said", ""].map((text) =>
+        make("th", { scope: "col" }, text),
+      );
+      const rows = this.trials.map(({ x, said }, i) =>
+        make(
+          "tr",
+          { "data-right": x === said },
+          make("th", { scope: "row" }, String(i + 1)),
+          make("td", { class: "text", "data-x": x }, `${x.toUpperCase()}, ${names[x]}`),
+          make("td", { class: "text", "data-said": said }, said.toUpperCase()),
+          make("td", { class: "text" }, x === said ? "right" : "wrong"),
+        ),
+      );
+      byId("abx-table").replaceChildren(
+        make("thead", {}, make("tr", {}, ...head)),
+        make("tbody", {}, ...rows),
+      );
     }
 
     async copy() {
       let done = true;
       try {
         await navigator.clipboard.writeText(this.text);
-      } catch (error) { // not every browser lets a page from disk use the clipboard
+      } catch (error) {
+        // not every browser lets a page from disk use the clipboard
         const area = make("textarea", { "aria-hidden": "true", class: "unseen" }, this.text);
         document.body.append(area);
         area.select();
@@ -179,7 +205,9 @@
       byId("abx-copy").focus();
       listening.say(done ? "Results copied." : "The browser does not let this page copy.");
       byId("abx-copy").textContent = done ? "Copied" : "Can\u2019t copy";
-      setTimeout(() => { byId("abx-copy").textContent = "Copy results"; }, 2000);
+      setTimeout(() => {
+        byId("abx-copy").textContent = "Copy results";
+      }, 2000);
     }
   }
 

@@ -4,7 +4,8 @@
 (function () {
   const { byId } = listening;
 
-  const typing = (element) => element.closest("input:not([type=checkbox]), select, textarea, dialog");
+  const typing = (element) =>
+    element.closest("input:not([type=checkbox]), select, textarea, dialog");
   const takesSpace = (element) => element.closest("button, summary, input, select, [role=radio]");
 
   function jump(page, seconds) {
@@ -15,11 +16,16 @@
   function shared(page, event) {
     const { player, timeline } = page;
     switch (event.key) {
-      case "ArrowLeft": return () => jump(page, event.shiftKey ? -5 : -1);
-      case "ArrowRight": return () => jump(page, event.shiftKey ? 5 : 1);
-      case "Home": return () => player.seek(player.loop ? player.loop.start : 0);
-      case "Escape": return player.region ? () => timeline.clear() : null;
-      default: return null;
+      case "ArrowLeft":
+        return () => jump(page, event.shiftKey ? -5 : -1);
+      case "ArrowRight":
+        return () => jump(page, event.shiftKey ? 5 : 1);
+      case "Home":
+        return () => player.seek(player.loop ? player.loop.start : 0);
+      case "Escape":
+        return player.region ? () => timeline.clear() : null;
+      default:
+        return null;
     }
   }
 
@@ -41,12 +47,15 @@
       return () => abx.hear(which);
     }
     const count = page.variants.length;
-    if (/^[1-9]$/.test(event.key) && Number(event.key) <= count) return () => page.choose(Number(event.key) - 1);
-    return {
-      n: () => page.choose((player.chosen + 1) % count),
-      p: () => page.choose((player.chosen + count - 1) % count),
-      s: () => page.choose(page.before),
-    }[event.key.toLowerCase()] || null;
+    if (/^[1-9]$/.test(event.key) && Number(event.key) <= count)
+      return () => page.choose(Number(event.key) - 1);
+    return (
+      {
+        n: () => page.choose((player.chosen + 1) % count),
+        p: () => page.choose((player.chosen + count - 1) % count),
+        s: () => page.choose(page.before),
+      }[event.key.toLowerCase()] || null
+    );
   }
 
   listening.takeKeys = function (page) {

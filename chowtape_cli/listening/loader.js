@@ -1,8 +1,9 @@
-// Loads each variant's audio, piece by piece from its scripts, into one buffer that stays sample-exact.
+// Loads each variant's audio, piece by piece from its scripts, into one buffer, exact to the sample.
 //
 // Decoding happens in an offline context, which no browser holds back until somebody clicks, and
-// which has the rate that the pieces are labelled with, so that nothing is resampled. What fits the memory set aside is loaded in advance; beyond that, a variant is
-// loaded when it is asked for, and the one not heard for longest makes room.
+// which has the rate that the pieces are labelled with, so that nothing is resampled. What fits the
+// memory set aside is loaded in advance; beyond that, a variant is loaded when it is asked for, and
+// the one not heard for longest makes room.
 "use strict";
 
 (function () {
@@ -28,7 +29,14 @@
         LEAST_HELD,
         Math.floor(BUDGET_BYTES / (this.frames * this.channels * 4)),
       );
-      this.tracks = comparison.variants.map(() => ({ done: 0, buffer: null, overview: null, failed: null, heard: 0, waiting: [] }));
+      this.tracks = comparison.variants.map(() => ({
+        done: 0,
+        buffer: null,
+        overview: null,
+        failed: null,
+        heard: 0,
+        waiting: [],
+      }));
       this.inUse = () => [];
       this.asked = [];
       this.busy = false;
@@ -81,7 +89,9 @@
     next() {
       if (this.asked.length) return this.asked[0];
       const held = this.tracks.filter((track) => track.buffer).length;
-      const begun = this.tracks.findIndex((track, number) => track.buffer && !this.ready(number) && !track.failed);
+      const begun = this.tracks.findIndex(
+        (track, number) => track.buffer && !this.ready(number) && !track.failed,
+      );
       if (begun >= 0) return begun;
       const fresh = this.tracks.findIndex((track) => !track.buffer && !track.failed);
       return this.ahead && fresh >= 0 && held < this.capacity ? fresh : null;
@@ -90,7 +100,9 @@
     makeRoom(number) {
       const spare = this.tracks
         .map((track, other) => ({ track, other }))
-        .filter(({ track, other }) => track.buffer && other !== number && !this.inUse().includes(other))
+        .filter(
+          ({ track, other }) => track.buffer && other !== number && !this.inUse().includes(other),
+        )
         .sort((a, b) => a.track.heard - b.track.heard);
       let held = this.tracks.filter((track) => track.buffer).length;
       for (; held >= this.capacity && spare.length; held -= 1) {
@@ -103,9 +115,15 @@
 
     emptyBuffer() {
       try {
-        return new AudioBuffer({ numberOfChannels: this.channels, length: this.frames, sampleRate: this.rate });
+        return new AudioBuffer({
+          numberOfChannels: this.channels,
+          length: this.frames,
+          sampleRate: this.rate,
+        });
       } catch (error) {
-        throw new Error(`This browser can't play ${this.rate}\u00a0Hz (${error.message}); the WAV files beside the page are whole`);
+        throw new Error(
+          `This browser can't play ${this.rate}\u00a0Hz (${error.message}); the WAV files beside the page are whole`,
+        );
       }
     }
 
@@ -123,8 +141,15 @@
       const data = [];
       for (let channel = 0; channel < this.channels; channel += 1) {
         const samples = piece.getChannelData(Math.min(channel, piece.numberOfChannels - 1));
-        if (scale !== 1) samples.forEach((sample, i) => { samples[i] = sample * scale; });
-        track.buffer.copyToChannel(samples.subarray(0, Math.max(0, this.frames - start)), channel, start);
+        if (scale !== 1)
+          samples.forEach((sample, i) => {
+            samples[i] = sample * scale;
+          });
+        track.buffer.copyToChannel(
+          samples.subarray(0, Math.max(0, this.frames - start)),
+          channel,
+          start,
+        );
         data.push(samples);
       }
       addToOverview(track.overview, data, start);
@@ -157,7 +182,12 @@
   }
 
   function emptyOverview(length) {
-    return { frames: PEAK_FRAMES, low: new Float32Array(length), high: new Float32Array(length), power: new Float32Array(length) };
+    return {
+      frames: PEAK_FRAMES,
+      low: new Float32Array(length),
+      high: new Float32Array(length),
+      power: new Float32Array(length),
+    };
   }
 
   // Lowest, highest and mean square of every PEAK_FRAMES, over all channels.

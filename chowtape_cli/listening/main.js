@@ -25,7 +25,11 @@
       this.timeline = new listening.Timeline(this.player);
       this.spectrogram = new listening.Spectrogram(this.timeline, this.loader);
       this.abx = new listening.Abx(this, variants);
-      this.loader.inUse = () => [this.player.current, this.player.chosen, ...Object.values(this.abx.pair || {})];
+      this.loader.inUse = () => [
+        this.player.current,
+        this.player.chosen,
+        ...Object.values(this.abx.pair || {}),
+      ];
       this.takeButtons();
       listening.takeKeys(this);
       this.listen();
@@ -52,28 +56,48 @@
       document.title = `${name} \u00b7 chowtape listening page`;
       byId("source").textContent = name;
       byId("facts").textContent = [
-        clock(seconds, 1), `${rate / 1000}\u00a0kHz`, channels === 1 ? "mono" : channels === 2 ? "stereo" : `${channels}\u00a0channels`,
-        comparison.target_lufs === null ? "levels as rendered" : `matched to ${figure(comparison.target_lufs, 1, "LUFS")}`,
+        clock(seconds, 1),
+        `${rate / 1000}\u00a0kHz`,
+        channels === 1 ? "mono" : channels === 2 ? "stereo" : `${channels}\u00a0channels`,
+        comparison.target_lufs === null
+          ? "levels as rendered"
+          : `matched to ${figure(comparison.target_lufs, 1, "LUFS")}`,
       ].join(" \u00b7 ");
       const notes = [];
-      if (this.top > 1.005) notes.push(`All are played ${figure(comparison.page.peak_db, 1, "dB")} lower, so that none of them clips.`);
-      if (channels > 2) notes.push(`This page plays the mean of the ${channels} channels; the WAV files hold them all.`);
+      if (this.top > 1.005)
+        notes.push(
+          `All are played ${figure(comparison.page.peak_db, 1, "dB")} lower, so that none of them clips.`,
+        );
+      if (channels > 2)
+        notes.push(
+          `This page plays the mean of the ${channels} channels; the WAV files hold them all.`,
+        );
       byId("loudness-note").textContent = notes.join(" ");
-      byId("made").textContent = `Made by chowtape ${comparison.version}. The audio lies beside this page as WAV files.`;
+      byId("made").textContent =
+        `Made by chowtape ${comparison.version}. The audio lies beside this page as WAV files.`;
       byId("length").textContent = clock(seconds, 3);
       byId("position").setAttribute("aria-valuemax", seconds.toFixed(3));
     }
 
     addVariants() {
       this.buttons = variants.map(({ name, settings }, number) => {
-        const button = make("button", {
-          type: "button", role: "radio", "aria-checked": "false", tabindex: "-1", class: `variant ${listening.colourClass(number)}`,
-          "aria-keyshortcuts": number < 9 ? number + 1 : null, "aria-labelledby": `name-${number}`, "aria-describedby": `state-${number}`,
-        },
+        const button = make(
+          "button",
+          {
+            type: "button",
+            role: "radio",
+            "aria-checked": "false",
+            tabindex: "-1",
+            class: `variant ${listening.colourClass(number)}`,
+            "aria-keyshortcuts": number < 9 ? number + 1 : null,
+            "aria-labelledby": `name-${number}`,
+            "aria-describedby": `state-${number}`,
+          },
           make("kbd", { "aria-hidden": "true" }, number < 9 ? String(number + 1) : "\u00b7"),
           make("span", { class: "name", id: `name-${number}`, title: name }, name),
           make("span", { class: "state", id: `state-${number}` }, settings ? "" : "dry"),
-          make("i", { class: "bar", "aria-hidden": "true" }));
+          make("i", { class: "bar", "aria-hidden": "true" }),
+        );
         button.addEventListener("click", () => this.choose(number));
         button.addEventListener("keydown", (event) => this.moveAmongVariants(event, number));
         return button;
@@ -93,8 +117,13 @@
     takeButtons() {
       const { player, timeline } = this;
       const clicks = {
-        "play": () => this.toggle(), "loop": () => this.toggleLoop(), "loop-in": () => timeline.setIn(), "loop-out": () => timeline.setOut(),
-        "loop-clear": () => timeline.clear(), "zoom": () => timeline.zoom(!timeline.zoomed), "help-button": () => this.help(),
+        play: () => this.toggle(),
+        loop: () => this.toggleLoop(),
+        "loop-in": () => timeline.setIn(),
+        "loop-out": () => timeline.setOut(),
+        "loop-clear": () => timeline.clear(),
+        zoom: () => timeline.zoom(!timeline.zoomed),
+        "help-button": () => this.help(),
       };
       for (const [id, act] of Object.entries(clicks)) byId(id).addEventListener("click", act);
       const volume = byId("volume");
@@ -132,7 +161,10 @@
     goBlind(blind) {
       this.blind = blind;
       document.body.classList.toggle("blind", blind);
-      for (const part of document.querySelectorAll(".sighted, #variants-part, #spectrogram, #scale")) part.hidden = blind;
+      for (const part of document.querySelectorAll(
+        ".sighted, #variants-part, #spectrogram, #scale",
+      ))
+        part.hidden = blind;
       this.timeline.draw();
       this.show();
     }
@@ -140,7 +172,12 @@
     drawPictures() {
       const { current } = this.player;
       const colour = listening.colour(`--v${current % 9}`);
-      listening.drawWaveform(this.timeline, this.blind ? null : this.loader.tracks[current], colour, this.top * 1.05);
+      listening.drawWaveform(
+        this.timeline,
+        this.blind ? null : this.loader.tracks[current],
+        colour,
+        this.top * 1.05,
+      );
       if (!this.blind) this.spectrogram.show(current);
     }
 
@@ -178,11 +215,18 @@
       buttons[number].style.setProperty("--share", share);
       buttons[number].toggleAttribute("data-ready", share === 1);
       const kind = variants[number].settings ? "" : "dry";
-      const text = failed ? "can\u2019t be loaded" : share === 1 ? kind : buffer ? `${Math.round(share * 100)}\u00a0%` : "not loaded";
+      const text = failed
+        ? "can\u2019t be loaded"
+        : share === 1
+          ? kind
+          : buffer
+            ? `${Math.round(share * 100)}\u00a0%`
+            : "not loaded";
       byId(`state-${number}`).textContent = text;
       if (failed) listening.complain(failed.message);
       const ready = variants.filter((_, other) => loader.ready(other)).length;
-      byId("loading").textContent = ready === variants.length ? "" : `${ready} of ${variants.length} loaded`;
+      byId("loading").textContent =
+        ready === variants.length ? "" : `${ready} of ${variants.length} loaded`;
       if (number === this.player.current || share === 1) this.drawPictures();
     }
 
@@ -193,7 +237,10 @@
       byId("now").textContent = now;
       byId("page").dataset.position = seconds.toFixed(4);
       const slider = byId("position");
-      if (Math.abs(seconds - Number(slider.getAttribute("aria-valuenow"))) >= 1 || !player.playing) {
+      if (
+        Math.abs(seconds - Number(slider.getAttribute("aria-valuenow"))) >= 1 ||
+        !player.playing
+      ) {
         slider.setAttribute("aria-valuenow", seconds.toFixed(3));
         slider.setAttribute("aria-valuetext", now);
       }

@@ -1,9 +1,9 @@
 // Plays all variants at once, in step to the sample, and lets one of them be heard.
 //
-// A deck is one run of the tape: every loaded variant starts at the same time of the audio clock from
-// the same frame, each through a gain of its own. To switch is to crossfade two gains, so the
-// position can't differ. To seek, or to change the loop, is to fade over to a new deck.
-// No two ramps ever overlap: the next begins when the last has ended, which needs no cancelling.
+// A deck is one run of the tape: every loaded variant starts at the same time of the audio clock
+// from the same frame, each through a gain of its own. To switch is to crossfade two gains, so the
+// position can't differ. To seek, or to change the loop, is to fade over to a new deck. No two
+// ramps ever overlap: the next begins when the last has ended, which needs no cancelling.
 "use strict";
 
 (function () {
@@ -49,7 +49,11 @@
       const source = context.createBufferSource();
       source.buffer = player.loader.tracks[number].buffer;
       if (loop) {
-        Object.assign(source, { loop: true, loopStart: loop.start / player.rate, loopEnd: loop.end / player.rate });
+        Object.assign(source, {
+          loop: true,
+          loopStart: loop.start / player.rate,
+          loopEnd: loop.end / player.rate,
+        });
       }
       const gain = context.createGain();
       gain.gain.value = number === player.current ? 1 : 0;

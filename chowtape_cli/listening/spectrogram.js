@@ -49,13 +49,16 @@
     };
   }
 
-  // The power spectrum around a frame. The left channel goes in as the real part and the right one as
-  // the imaginary: |Z(k)|^2 + |Z(-k)|^2 = 2 (|L|^2 + |R|^2), so one transform serves both.
+  // The power spectrum around a frame. The left channel goes in as the real part and the right one
+  // as the imaginary: |Z(k)|^2 + |Z(-k)|^2 = 2 (|L|^2 + |R|^2), so one transform serves both.
   class Analyser {
     constructor(rate) {
       this.size = 2 ** Math.round(Math.log2(rate * 0.045));
       this.fft = makeFft(this.size);
-      this.window = Float64Array.from({ length: this.size }, (_, i) => 0.5 - 0.5 * Math.cos((2 * Math.PI * i) / this.size));
+      this.window = Float64Array.from(
+        { length: this.size },
+        (_, i) => 0.5 - 0.5 * Math.cos((2 * Math.PI * i) / this.size),
+      );
       this.samples = new Float32Array(this.size);
       this.re = new Float64Array(this.size);
       this.im = new Float64Array(this.size);
@@ -65,7 +68,10 @@
       const { samples, size } = this;
       samples.fill(0);
       const begin = Math.max(0, start);
-      const room = samples.subarray(begin - start, Math.max(begin - start, Math.min(size, buffer.length - start)));
+      const room = samples.subarray(
+        begin - start,
+        Math.max(begin - start, Math.min(size, buffer.length - start)),
+      );
       if (room.length) buffer.copyFromChannel(room, channel, begin);
       for (let i = 0; i < size; i += 1) part[i] = samples[i] * this.window[i];
     }
@@ -88,7 +94,10 @@
 
   function palette() {
     const stops = [0, 1, 2, 3, 4].map((i) =>
-      listening.colour(`--heat-${i}`).match(/[0-9a-f]{2}/gi).map((hex) => parseInt(hex, 16)),
+      listening
+        .colour(`--heat-${i}`)
+        .match(/[0-9a-f]{2}/gi)
+        .map((hex) => parseInt(hex, 16)),
     );
     return Array.from({ length: 256 }, (_, i) => {
       const at = (i / 255) * 4;
@@ -99,7 +108,13 @@
 
   class Spectrogram {
     constructor(timeline, loader) {
-      Object.assign(this, { timeline, loader, kept: new Map(), analyser: new Analyser(loader.rate), wanted: [] });
+      Object.assign(this, {
+        timeline,
+        loader,
+        kept: new Map(),
+        analyser: new Analyser(loader.rate),
+        wanted: [],
+      });
       this.forget();
     }
 
@@ -115,7 +130,9 @@
       const { width, height, scale } = listening.sharp(byId("spectrogram"));
       this.columns = Math.min(MOST_COLUMNS, Math.round(width * scale));
       this.rows = Math.min(320, Math.round(height * scale));
-      const ready = this.loader.tracks.map((_, other) => other).filter((other) => other !== number && this.loader.ready(other));
+      const ready = this.loader.tracks
+        .map((_, other) => other)
+        .filter((other) => other !== number && this.loader.ready(other));
       this.wanted = (this.loader.ready(number) ? [number] : []).concat(ready).slice(0, KEPT);
       this.draw();
       if (!this.working) this.work();
@@ -156,11 +173,14 @@
       const centre = picture.from + (picture.column + 0.5) * step;
       const power = new Float64Array(analyser.size / 2 + 1);
       const places = step > analyser.size ? [-0.25, 0.25] : [0];
-      for (const place of places) analyser.add(power, buffer, centre + place * step, 1 / places.length);
+      for (const place of places)
+        analyser.add(power, buffer, centre + place * step, 1 / places.length);
       const image = picture.context.createImageData(1, this.rows);
       for (let row = 0; row < this.rows; row += 1) {
         const level = 10 * Math.log10(this.between(power, row) + 1e-20);
-        const heat = Math.round(Math.min(1, Math.max(0, (level - FLOOR) / (CEILING - FLOOR))) * 255);
+        const heat = Math.round(
+          Math.min(1, Math.max(0, (level - FLOOR) / (CEILING - FLOOR))) * 255,
+        );
         image.data.set([...this.palette[heat], 255], 4 * row);
       }
       picture.context.putImageData(image, picture.column, 0);
@@ -178,7 +198,8 @@
         return power[below] + (power[below + 1] - power[below]) * (at - below);
       }
       let most = 0;
-      for (let k = Math.ceil(low); k < high && k < power.length; k += 1) most = Math.max(most, power[k]);
+      for (let k = Math.ceil(low); k < high && k < power.length; k += 1)
+        most = Math.max(most, power[k]);
       return most;
     }
 
@@ -207,7 +228,9 @@
         last = y;
         places.push([kilohertz, y]);
       }
-      places.forEach(([kilohertz, y], i) => listening.label(context, `${kilohertz}${i === places.length - 1 ? " kHz" : ""}`, 6, y));
+      places.forEach(([kilohertz, y], i) =>
+        listening.label(context, `${kilohertz}${i === places.length - 1 ? " kHz" : ""}`, 6, y),
+      );
     }
   }
 

@@ -1,11 +1,14 @@
-// The time axis: what part is in view, where the playhead is, and how the loop is drawn and dragged.
+// The time axis: what part is in view, where the playhead is, and the loop, drawn and dragged.
 "use strict";
 
 (function () {
   const { byId, clock } = listening;
   const LEAST_LOOP = 0.05; // seconds
   const DRAG = 4; // CSS pixels that tell a drag from a click
-  const STEPS = [0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800, 3600];
+  const STEPS = [
+    0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600,
+    1800, 3600,
+  ];
 
   class Timeline extends EventTarget {
     constructor(player) {
@@ -40,18 +43,24 @@
         element.addEventListener("pointerdown", (event) => {
           if (event.button !== 0 || event.target.closest(".handle")) return;
           element.setPointerCapture(event.pointerId);
-          const start = { x: event.clientX, frame: this.frameAt(event.clientX), loop: loops || event.shiftKey };
+          const start = {
+            x: event.clientX,
+            frame: this.frameAt(event.clientX),
+            loop: loops || event.shiftKey,
+          };
           if (!start.loop) this.seekSoon(start.frame);
           const move = (moved) => {
             if (!start.loop) this.seekSoon(this.frameAt(moved.clientX));
-            else if (Math.abs(moved.clientX - start.x) > DRAG) this.drawRegion(start.frame, this.frameAt(moved.clientX));
+            else if (Math.abs(moved.clientX - start.x) > DRAG)
+              this.drawRegion(start.frame, this.frameAt(moved.clientX));
           };
           const end = (last) => {
             element.removeEventListener("pointermove", move);
             element.removeEventListener("pointerup", end);
             element.removeEventListener("pointercancel", end);
             if (!start.loop || last.type === "pointercancel") return this.drawLoop();
-            if (Math.abs(last.clientX - start.x) > DRAG) return this.setLoop(start.frame, this.frameAt(last.clientX));
+            if (Math.abs(last.clientX - start.x) > DRAG)
+              return this.setLoop(start.frame, this.frameAt(last.clientX));
             return this.player.seek(start.frame);
           };
           element.addEventListener("pointermove", move);
@@ -81,7 +90,8 @@
           if (event.button !== 0) return;
           handle.setPointerCapture(event.pointerId);
           const { region } = this.player;
-          const shift = this.xOf(region[end]) - (event.clientX - byId("timeline").getBoundingClientRect().left);
+          const shift =
+            this.xOf(region[end]) - (event.clientX - byId("timeline").getBoundingClientRect().left);
           const other = end === "start" ? region.end : region.start;
           const move = (moved) => this.drawRegion(other, this.frameAt(moved.clientX + shift));
           handle.addEventListener("pointermove", move);
@@ -100,7 +110,8 @@
           event.stopPropagation();
           const region = { ...this.player.region };
           region[end] += way * Math.round(this.player.rate * (event.shiftKey ? 0.1 : 0.01));
-          if (region.end - region.start >= LEAST_LOOP * this.player.rate) this.setLoop(region.start, region.end);
+          if (region.end - region.start >= LEAST_LOOP * this.player.rate)
+            this.setLoop(region.start, region.end);
         });
       }
     }
@@ -144,7 +155,10 @@
       this.zoomed = Boolean(wanted && region);
       if (this.zoomed) {
         const margin = Math.round((region.end - region.start) * 0.1);
-        this.view = { from: Math.max(0, region.start - margin), to: Math.min(frames, region.end + margin) };
+        this.view = {
+          from: Math.max(0, region.start - margin),
+          to: Math.min(frames, region.end + margin),
+        };
       } else {
         this.view = { from: 0, to: frames };
       }
@@ -178,7 +192,8 @@
         context.moveTo(x, height - 9);
         context.lineTo(x, height);
         const text = clock(i * step, digits) + (i === first ? " min:s" : "");
-        if (x + context.measureText(text).width + 4 < width) context.fillText(text, x + 4, height - 6);
+        if (x + context.measureText(text).width + 4 < width)
+          context.fillText(text, x + 4, height - 6);
       }
       context.stroke();
     }
@@ -197,7 +212,10 @@
       region.hidden = right <= left;
       region.style.transform = `translateX(${left}px)`;
       region.style.width = `${Math.max(0, right - left)}px`;
-      for (const [id, x, frame] of [["handle-in", this.xOf(start), start], ["handle-out", this.xOf(end), end]]) {
+      for (const [id, x, frame] of [
+        ["handle-in", this.xOf(start), start],
+        ["handle-out", this.xOf(end), end],
+      ]) {
         const handle = byId(id);
         const size = handle.offsetWidth || 44;
         const wanted = id === "handle-in" ? x - size : x;

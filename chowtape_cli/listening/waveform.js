@@ -9,7 +9,10 @@
     const { overview } = track;
     let [low, high, power] = [0, 0, 0];
     const first = Math.floor(from / overview.frames);
-    const last = Math.min(Math.max(first + 1, Math.ceil(to / overview.frames)), overview.low.length);
+    const last = Math.min(
+      Math.max(first + 1, Math.ceil(to / overview.frames)),
+      overview.low.length,
+    );
     for (let i = first; i < last; i += 1) {
       if (overview.low[i] < low) low = overview.low[i];
       if (overview.high[i] > high) high = overview.high[i];
@@ -30,8 +33,16 @@
         context.fillRect(column / scale, y, 1 / scale, Math.max(1 / scale, yOf(bottom(seen)) - y));
       }
     };
-    bars(0.5, (seen) => seen.high, (seen) => seen.low);
-    bars(1, (seen) => Math.min(seen.rms, seen.high), (seen) => Math.max(-seen.rms, seen.low));
+    bars(
+      0.5,
+      (seen) => seen.high,
+      (seen) => seen.low,
+    );
+    bars(
+      1,
+      (seen) => Math.min(seen.rms, seen.high),
+      (seen) => Math.max(-seen.rms, seen.low),
+    );
     context.globalAlpha = 1;
   }
 
@@ -60,21 +71,33 @@
     context.strokeStyle = listening.colour("--line");
     context.lineWidth = 1;
     context.beginPath();
-    const decibels = [0, -6, -12, -18, -24, -36, -48].filter((level) => 10 ** (level / 20) <= top).slice(0, 2);
-    for (const level of [0, ...decibels.flatMap((level) => [10 ** (level / 20), -(10 ** (level / 20))])]) {
+    const decibels = [0, -6, -12, -18, -24, -36, -48]
+      .filter((level) => 10 ** (level / 20) <= top)
+      .slice(0, 2);
+    for (const level of [
+      0,
+      ...decibels.flatMap((level) => [10 ** (level / 20), -(10 ** (level / 20))]),
+    ]) {
       context.moveTo(0, Math.round(yOf(level)) + 0.5);
       context.lineTo(width, Math.round(yOf(level)) + 0.5);
     }
     context.stroke();
     if (track && track.overview) {
-      const close = (timeline.view.to - timeline.view.from) / (width * scale) < track.overview.frames;
+      const close =
+        (timeline.view.to - timeline.view.from) / (width * scale) < track.overview.frames;
       if (close) drawSamples(context, track.buffer, timeline.view, timeline, yOf, colour);
       else drawColumns(context, track, timeline.view, width, scale, yOf, colour);
     }
     context.font = "11px ui-sans-serif, system-ui, sans-serif";
-    const apart = decibels.length < 2 || yOf(10 ** (decibels[1] / 20)) - yOf(10 ** (decibels[0] / 20)) > 15;
+    const apart =
+      decibels.length < 2 || yOf(10 ** (decibels[1] / 20)) - yOf(10 ** (decibels[0] / 20)) > 15;
     decibels.slice(0, apart ? 2 : 1).forEach((level, i) => {
-      listening.label(context, listening.figure(level, 0, i ? "" : "dBFS"), 6, Math.max(9, yOf(10 ** (level / 20))));
+      listening.label(
+        context,
+        listening.figure(level, 0, i ? "" : "dBFS"),
+        6,
+        Math.max(9, yOf(10 ** (level / 20))),
+      );
     });
   };
 
