@@ -1,6 +1,7 @@
 """Every touch of soundfile and of the file system."""
 
 from chowtape_cli.audio_files.destination import Destination, check_destination
+from chowtape_cli.audio_files.encoded import as_flac
 from chowtape_cli.audio_files.formats import AudioInfo, OutputFormat, plan_output
 from chowtape_cli.audio_files.source import Source
 
@@ -9,6 +10,7 @@ __all__ = [
     "Destination",
     "OutputFormat",
     "Source",
+    "as_flac",
     "check_destination",
     "plan_output",
 ]
