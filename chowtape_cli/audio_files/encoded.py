@@ -8,7 +8,7 @@ import numpy as np
 import soundfile as sf
 from numpy.typing import NDArray
 
-from chowtape_cli.dsp.quantise import quantise
+from chowtape_cli.dsp.coding import Coding, code
 
 _BITS = 24
 
@@ -21,7 +21,7 @@ def as_flac(samples: NDArray[np.float64], rate: int) -> bytes:
             is clipped.
         rate: sample rate in Hz.
     """
-    integers, _ = quantise(samples, _BITS, None)
+    integers = code(np.ascontiguousarray(samples), Coding(_BITS), 0).samples
     memory = io.BytesIO()
     sf.write(memory, integers, rate, format="FLAC", subtype=f"PCM_{_BITS}")
     return memory.getvalue()
