@@ -180,7 +180,7 @@ def compare(
             for place, take in enumerate(takes)
         ]
         frames = takes[0].heard.frames
-        return Comparison(
+        comparison = Comparison(
             version=__version__,
             source=str(source),
             rate=plans[DRY].rate,
@@ -194,6 +194,7 @@ def compare(
                 for (a, b), residual in residuals.items()
             ],
         )
+    return comparison
 
 
 @dataclass(frozen=True, kw_only=True)
