@@ -19,7 +19,7 @@ from chowtape_cli.audio_files import (
 from chowtape_cli.character import HARMONICS, Harmonics, harmonics, hysteresis_loop
 from chowtape_cli.dsp.null_test import Residual
 from chowtape_cli.errors import SettingsError
-from chowtape_cli.files import shown
+from chowtape_cli.files import remove_folders, shown
 from chowtape_cli.folders import check_folder, whole_folder
 from chowtape_cli.matching import Match, Take, listen, match
 from chowtape_cli.measure import Levels, Progress, measure_together
@@ -27,6 +27,7 @@ from chowtape_cli.render import FileReport, check_rates, render_file
 from chowtape_cli.settings import RenderSettings, decibels_to_gain
 
 DRY = "dry"
+TAKES = "takes"  # the folder of renders before they are matched; none is left
 UNMATCHED = "unmatched"  # the folder of the files without the matching gain
 SUBTYPE = "FLOAT"  # nothing clips, and rounding stays 150 dB below the signal
 MATCHED_WITHIN = 0.05  # LU
@@ -179,22 +180,8 @@ def compare(
             )
             for place, take in enumerate(takes)
         ]
-        frames = takes[0].heard.frames
-        comparison = Comparison(
-            version=__version__,
-            source=str(source),
-            rate=plans[DRY].rate,
-            channels=info.channels,
-            frames=frames,
-            seconds=frames / plans[DRY].rate,
-            target_lufs=matched.target_lufs,
-            variants=variants,
-            nulls=[
-                _null(takes[a].name, takes[b].name, residual)
-                for (a, b), residual in residuals.items()
-            ],
-        )
-    return comparison
+        remove_folders([part / TAKES])
+        return _summed_up(source, info, takes, matched, variants, residuals)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -257,7 +244,7 @@ def _dry_take(info: AudioInfo, rate: int, part: Path, watch: Watch) -> _Recordin
 def _take(
     name: str, info: AudioInfo, settings: RenderSettings, part: Path, jobs: int, watch: Watch
 ) -> _Recording:
-    path = part / f"{name}.take.wav"
+    path = part / TAKES / f"{name}.wav"
     exact = replace(settings, subtype="DOUBLE")
     with watch(f"rendering {name}") as progress:
         report = render_file(info.path, path, exact, jobs=jobs, progress=progress)
@@ -349,6 +336,31 @@ def _warnings(
             "where loudness is cut off; turn the source up"
         )
     return lines
+
+
+def _summed_up(
+    source: Path,
+    info: AudioInfo,
+    takes: list[_Recording],
+    matched: Match,
+    variants: list[Variant],
+    residuals: dict[tuple[int, int], Residual],
+) -> Comparison:
+    rate = takes[0].heard.rate
+    frames = takes[0].heard.frames
+    return Comparison(
+        version=__version__,
+        source=str(source),
+        rate=rate,
+        channels=info.channels,
+        frames=frames,
+        seconds=frames / rate,
+        target_lufs=matched.target_lufs,
+        variants=variants,
+        nulls=[
+            _null(takes[a].name, takes[b].name, residual) for (a, b), residual in residuals.items()
+        ],
+    )
 
 
 def _null(a: str, b: str, residual: Residual) -> Null:

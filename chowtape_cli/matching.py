@@ -23,11 +23,13 @@ class Take:
         blocks: see `LoudnessMeter.blocks`.
         rms: linear, over all channels.
         frames: its length.
+        rate: its sample rate in Hz.
     """
 
     blocks: NDArray[np.float64]
     rms: float
     frames: int
+    rate: int
 
     @property
     def lufs(self) -> float | None:
@@ -63,7 +65,7 @@ def listen(path: Path) -> Take:
         for block in source.blocks():
             loudness.push(block)
             level.push(block)
-    return Take(loudness.blocks(), level.rms, level.frames)
+    return Take(loudness.blocks(), level.rms, level.frames, source.info.rate)
 
 
 def match(takes: Sequence[Take]) -> Match:
