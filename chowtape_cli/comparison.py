@@ -21,6 +21,7 @@ from chowtape_cli.dsp.null_test import Residual
 from chowtape_cli.errors import SettingsError
 from chowtape_cli.files import remove_folders, shown
 from chowtape_cli.folders import check_folder, whole_folder
+from chowtape_cli.listening import write_page
 from chowtape_cli.matching import Match, Take, listen, match
 from chowtape_cli.measure import Levels, Progress, measure_together
 from chowtape_cli.render import FileReport, check_rates, render_file
@@ -131,6 +132,8 @@ def compare(
 ) -> Comparison:
     """Render a source in several ways into a folder, each as loud as the quietest of them.
 
+    A page beside the files plays them: see `listening`.
+
     Args:
         source: any file that libsndfile reads.
         folder: where ``dry.wav`` goes, and ``NAME.wav`` of each variant.
@@ -181,7 +184,10 @@ def compare(
             for place, take in enumerate(takes)
         ]
         remove_folders([part / TAKES])
-        return _summed_up(source, info, takes, matched, variants, residuals)
+        comparison = _summed_up(source, info, takes, matched, variants, residuals)
+        with watch("writing the page"):
+            write_page(part, comparison.as_dict())
+    return comparison
 
 
 @dataclass(frozen=True, kw_only=True)
