@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 ProgressCall = Callable[[int, "int | None", int], None]
 
 
-def _console(**options: bool) -> Console:
+def open_console(**options: bool) -> Console:
     """Return a console that lets the caller know when its reader has gone.
 
     rich is imported where something is shown: a quiet run does without.
@@ -99,7 +99,7 @@ def print_report(files: Sequence[FileReport], *, verbose: bool = False) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    console = _console(highlight=False, soft_wrap=True)
+    console = open_console(highlight=False, soft_wrap=True)
     for file in files:
         if file.status == "failed":
             continue
@@ -199,7 +199,7 @@ def print_bench(figures: Sequence[Figure]) -> None:
             f"{row.ratio_to_textbook:.2f}",
             "-" if row.error_db is None else f"{row.error_db:.0f}",
         )
-    _console().print(table)
+    open_console().print(table)
 
 
 def print_bench_json(figures: Sequence[Figure]) -> None:
@@ -218,7 +218,7 @@ def print_bank(path: Path, bank: Bank, level: float) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    console = _console(highlight=False)
+    console = open_console(highlight=False)
     table = Table.grid(padding=(0, 2))
     table.add_row("bank", Text(shown(path)), style="bold")
     form = "chowtape's own form" if bank.form == "tape" else "ChowTape's networks, as in the plugin"
@@ -244,7 +244,7 @@ def _print_map(console: Console, bank: Bank, level: float) -> None:
 def bank_maps(bank: Bank, level: float) -> str:
     """Return a bank's accuracy maps at one level as text, one for each drive."""
     errors = bank.accuracy_db[..., bank.accuracy_levels.index(level)]
-    console = _console(highlight=False)
+    console = open_console(highlight=False)
     with console.capture() as text:
         for place, drive in enumerate(bank.accuracy_drives):
             what = f"drive {drive:g}, music at {level:+g} dBFS peak"

@@ -54,9 +54,13 @@ def test_the_second_line_is_what_ci_runs() -> None:
     assert "Set up and pass the tests" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/usage.md", "docs/plots.md", "docs/index.md"])
+PAGES = ("README.md", "docs/usage.md", "docs/compare.md", "docs/plots.md", "docs/index.md")
+
+
+@pytest.mark.parametrize("page", PAGES)
 def test_every_command_of_a_page_runs(chowtape: Run, tmp_path: Path, page: str) -> None:
     write_wav(tmp_path / "in.wav", 0.5 * music(0.5, 44_100), subtype="PCM_16")
+    write_wav(tmp_path / "mix.wav", 0.5 * music(0.5, 44_100))
     (tmp_path / ".config" / "fish" / "completions").mkdir(parents=True)
     text = (ROOT / page).read_text(encoding="utf-8")
     lines = [line for block in blocks(text, "sh") for line in block.splitlines()]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import click
 
 from chowtape_cli import __version__
+from chowtape_cli.cli.ab import ab
 from chowtape_cli.cli.bank import bank
 from chowtape_cli.cli.bench import bench
 from chowtape_cli.cli.demo import demo
+from chowtape_cli.cli.null import null
 from chowtape_cli.cli.plot import plot
 from chowtape_cli.cli.render import render
 from chowtape_cli.cli.settings import settings
@@ -38,5 +40,5 @@ def chowtape() -> None:
     """
 
 
-for command in (render, settings, plot, demo, bench, train, bank):
+for command in (render, ab, null, settings, plot, demo, bench, train, bank):
     chowtape.add_command(command)

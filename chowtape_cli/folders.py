@@ -1,0 +1,87 @@
+"""Folders that are whole or not there: filled beside their place, then put there."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from chowtape_cli.errors import FileError
+from chowtape_cli.files import make_folders, missing_folders, remove_folders, shown
+
+
+def check_folder(folder: Path, *, overwrite: bool = False) -> None:
+    """Raise FileError where a folder can't be filled, or may not because something is in it."""
+    try:
+        if not os.path.lexists(folder):
+            return
+        if not folder.is_dir():
+            raise FileError(f"{shown(folder)}: is not a folder; name another one")
+        if not overwrite and any(folder.iterdir()):
+            raise FileError(f"{shown(folder)}: is not empty; give --overwrite or another folder")
+    except OSError as error:
+        message = f"{shown(folder)}: {error.strerror}; choose another destination"
+        raise FileError(message) from error
+
+
+@contextlib.contextmanager
+def whole_folder(folder: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """Make a folder, or fill one that is there, once the context ends well; or leave nothing.
+
+    Yields:
+        A folder to put the files in. They replace those of the same names if ``overwrite``; others
+        are left alone.
+
+    Raises:
+        FileError: the folder can't be made or written, or is not empty.
+    """
+    check_folder(folder, overwrite=overwrite)
+    place = Path(os.path.realpath(folder))
+    # inside of what is there, as that may be a file system of its own
+    home = place if place.is_dir() else place.parent
+    missing = missing_folders(home)
+    part = None
+    try:
+        make_folders(home)
+        part = _make_part_folder(home)
+        yield part
+        _put_in_place(part, place, folder)
+    except BaseException:
+        if part is not None:
+            shutil.rmtree(part, ignore_errors=True)
+        remove_folders(missing)
+        raise
+
+
+def _make_part_folder(home: Path) -> Path:
+    try:
+        part = Path(tempfile.mkdtemp(prefix=".chowtape-", suffix=".part", dir=home))
+    except OSError as error:
+        raise FileError(
+            f"{shown(home)}: is not writable ({error.strerror}); choose another destination"
+        ) from error
+    umask = os.umask(0o022)
+    os.umask(umask)
+    part.chmod(0o777 & ~umask)
+    return part
+
+
+def _put_in_place(part: Path, place: Path, folder: Path) -> None:
+    try:
+        if part.parent != place:
+            part.rename(place)
+            return
+        for path in sorted(part.rglob("*")):
+            goal = place / path.relative_to(part)
+            if path.is_dir():
+                goal.mkdir(exist_ok=True)
+            else:
+                path.replace(goal)
+        shutil.rmtree(part)
+    except OSError as error:
+        raise FileError(
+            f"{shown(folder)}: can't be put in place ({error.strerror}); choose another folder"
+        ) from error

@@ -1,0 +1,104 @@
+"""Matching recordings in loudness: every one is turned down to the quietest, none is turned up."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chowtape_cli.audio_files import Source
+from chowtape_cli.dsp.levels import LevelMeter
+from chowtape_cli.dsp.loudness import LoudnessMeter, gain_towards, integrated
+
+
+@dataclass(frozen=True)
+class Take:
+    """What matching needs to know of a recording.
+
+    Attributes:
+        blocks: see `LoudnessMeter.blocks`.
+        rms: linear, over all channels.
+        frames: its length.
+        rate: its sample rate in Hz.
+    """
+
+    blocks: NDArray[np.float64]
+    rms: float
+    frames: int
+    rate: int
+
+    @property
+    def lufs(self) -> float | None:
+        """Integrated loudness; None where it is shorter than 0.4 s or below -70 LUFS."""
+        return integrated(self.blocks)
+
+
+@dataclass(frozen=True)
+class Match:
+    """Gains that make recordings equally loud.
+
+    Attributes:
+        target_lufs: the loudness of the quietest; None where none could be measured.
+        gains_db: one for each recording, never above 0.
+        warnings: about each recording, None where there is nothing to say.
+    """
+
+    target_lufs: float | None
+    gains_db: list[float]
+    warnings: list[str | None]
+
+
+def listen(path: Path) -> Take:
+    """Measure a file.
+
+    Raises:
+        AudioFileError: it can't be read.
+        SampleError: a sample is NaN or Inf.
+    """
+    with Source(path) as source:
+        loudness = LoudnessMeter(source.info.rate, source.info.channels)
+        level = LevelMeter()
+        for block in source.blocks():
+            loudness.push(block)
+            level.push(block)
+    return Take(loudness.blocks(), level.rms, level.frames, source.info.rate)
+
+
+def match(takes: Sequence[Take]) -> Match:
+    """Return what brings every take to the loudness of the quietest.
+
+    A take that is too quiet to have a loudness is left as it is: it would pull all others down.
+    Where no take has one, because they are short, their RMS is matched instead.
+    """
+    measured = [take.lufs for take in takes]
+    heard = [lufs for lufs in measured if lufs is not None]
+    if not heard:
+        return _match_rms(takes)
+    target = min(heard)
+    gains, warnings = [], []
+    for take, lufs in zip(takes, measured, strict=True):
+        gains.append(0.0 if lufs is None else gain_towards(take.blocks, target))
+        warnings.append(
+            "is below -70 LUFS, too quiet to be matched; it was left as it is"
+            if lufs is None
+            else None
+        )
+    return Match(target, gains, warnings)
+
+
+def _match_rms(takes: Sequence[Take]) -> Match:
+    sounding = [take.rms for take in takes if take.rms > 0.0]
+    gains: list[float] = []
+    warnings: list[str | None] = []
+    for take in takes:
+        if take.rms > 0.0:
+            gains.append(20.0 * math.log10(min(sounding) / take.rms))
+            warnings.append("is too short or too quiet for a loudness; its RMS was matched instead")
+        else:
+            gains.append(0.0)
+            warnings.append("is silent; it was not matched" if sounding else None)
+    return Match(None, gains, warnings)

@@ -1,0 +1,122 @@
+"""What the user sees of comparisons: tables, warnings, JSON."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from chowtape_cli import __version__
+from chowtape_cli.files import shown
+from chowtape_cli.report import open_console
+
+if TYPE_CHECKING:
+    from chowtape_cli.comparison import Comparison
+    from chowtape_cli.measure import Nulled
+
+_HARMONICS = range(2, 11)
+
+
+def print_comparison(folder: Path, comparison: Comparison) -> None:
+    """Print the figures of every variant and the matrix of residuals on stdout."""
+    console = open_console()
+    _print_levels(console, comparison)
+    _print_harmonics(console, comparison)
+    _print_nulls(console, comparison)
+    target = comparison.target_lufs
+    how = "not matched in loudness" if target is None else f"all at {target:.2f} LUFS"
+    count = len(comparison.variants)
+    console.print(Text(f"{count} files in {shown(folder)}, {comparison.seconds:.2f} s, {how}"))
+
+
+def _print_levels(console: Console, comparison: Comparison) -> None:
+    table = Table(title="Levels")
+    table.add_column("variant")
+    for heading in ("gain (dB)", "LUFS", "true peak (dBTP)", "crest (dB)", "time (s)"):
+        table.add_column(heading, justify="right")
+    for row in comparison.variants:
+        figures = (row.gain_db, row.lufs, row.true_peak_dbtp, row.crest_db, row.wall_seconds)
+        table.add_row(Text(shown(row.name)), *(_figure(value, 2) for value in figures))
+    console.print(table)
+
+
+def _print_harmonics(console: Console, comparison: Comparison) -> None:
+    table = Table(title="Harmonics of a sine at -6 dBFS, in dB relative to it")
+    table.add_column("variant")
+    for heading in ("THD", *(f"H{k}" for k in _HARMONICS)):
+        table.add_column(heading, justify="right")
+    for row in comparison.variants:
+        if row.settings is not None:
+            figures = (row.thd_db, *row.harmonics_db)
+            table.add_row(Text(shown(row.name)), *(_figure(value, 1) for value in figures))
+    console.print(table)
+
+
+def _print_nulls(console: Console, comparison: Comparison) -> None:
+    names = [row.name for row in comparison.variants]
+    residuals = {(null.a, null.b): null.residual_db for null in comparison.nulls}
+    table = Table(title="Null test, after matching: residual in dB, relative to the louder")
+    table.add_column("")
+    for name in names[:-1]:
+        table.add_column(Text(shown(name)), justify="right")
+    for place, name in enumerate(names[1:], start=1):
+        cells = [_residual(residuals[other, name]) for other in names[:place]]
+        table.add_row(Text(shown(name)), *cells)
+    console.print(table)
+
+
+def _figure(value: float | None, digits: int) -> str:
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def _residual(level: float | None) -> str:
+    return "silence" if level is None else f"{level:.1f}"
+
+
+def print_warnings(comparison: Comparison) -> None:
+    """Print on stderr what the user should know: a line each."""
+    for variant in comparison.variants:
+        for warning in variant.warnings:
+            print(f"chowtape: warning: {shown(variant.name)}: {shown(warning)}", file=sys.stderr)
+
+
+def print_json(comparison: Comparison) -> None:
+    """Print the comparison as one JSON object on stdout."""
+    print(json.dumps(comparison.as_dict(), indent=2, allow_nan=False))
+
+
+def print_null(nulled: Nulled, tolerance: float | None, *, passed: bool) -> None:
+    """Print what is left between two files on stdout."""
+    left = nulled.residual
+    if left.residual_db is None:
+        line = "silence: the samples are the same"
+    else:
+        line = (
+            f"{left.residual_db:.2f} dB relative to the louder, {left.residual_dbfs:.2f} dBFS RMS"
+        )
+    table = Table.grid(padding=(0, 2))
+    table.add_row("residual", line)
+    if left.peak_frame is not None:
+        where = f"at {left.peak_frame / nulled.rate:.6f} s (frame {left.peak_frame})"
+        table.add_row("peak", f"{left.peak_dbfs:.2f} dBFS {where}, channel {left.peak_channel}")
+    if tolerance is not None:
+        table.add_row("tolerance", f"{tolerance:g} dB: {'passed' if passed else 'failed'}")
+    open_console().print(table)
+
+
+def print_null_json(nulled: Nulled, tolerance: float | None, *, passed: bool) -> None:
+    """Print what is left between two files as JSON on stdout; a tolerance of -inf as a string."""
+    finite = tolerance is None or math.isfinite(tolerance)
+    whole = {
+        "version": __version__,
+        **nulled.as_dict(),
+        "tolerance_db": tolerance if finite else str(tolerance),
+        "passed": passed,
+    }
+    print(json.dumps(whole, indent=2, allow_nan=False))
