@@ -20,7 +20,7 @@ from chowtape_cli.dsp.chain import (
     render_batch,
     render_short,
 )
-from chowtape_cli.dsp.coding import Coded, Coding
+from chowtape_cli.dsp.coding import Coded, Coding, Packing, unpack
 from chowtape_cli.dsp.hysteresis import states_differ
 from chowtape_cli.dsp.path import SignalPath
 from chowtape_cli.dsp.segments import FILTER_REACH, SHORT, Layout, cut, filtered_last
@@ -29,9 +29,10 @@ if TYPE_CHECKING:
     from chowtape_cli.pool import Pool
 
 Samples = NDArray[np.float64]
-# Fills an array, Shape: (frames, channels), with what comes next; returns how much that was. Less
-# than was asked for is the end.
-Read = Callable[[Samples], int]
+Raw = NDArray[np.uint8]
+# Fills an array, Shape: (frames, bytes), with the packed samples that come next; returns how many
+# frames that was. Fewer than were asked for is the end.
+Read = Callable[[Raw], int]
 
 _SHORT_BLOCK = 16_384  # frames that are read at once of a recording that may be short
 
@@ -72,7 +73,7 @@ class Runner(Protocol):
 
     depth: int
 
-    def room(self) -> tuple[Any, Samples]:
+    def room(self) -> tuple[Any, Raw]:
         """Return a ticket for one more batch, and where its source goes to."""
 
     def submit(self, ticket: Any, frames: int, position: int) -> None:
@@ -92,10 +93,10 @@ class _Here:
 
     def __init__(self, job: Job) -> None:
         self._job = job
-        self._region = np.empty((job.rows, job.channels))
+        self._region = np.empty((job.rows, job.channels * job.packing.width), np.uint8)
         self._place = (0, 0)
 
-    def room(self) -> tuple[None, Samples]:
+    def room(self) -> tuple[None, Raw]:
         return None, self._region
 
     def submit(self, _ticket: None, frames: int, position: int) -> None:
@@ -114,6 +115,7 @@ def render_blocks(
     channels: int,
     frames: int | None,
     read: Read,
+    packing: Packing,
     coding: Coding,
     tally: Tally,
     pool: Pool | None = None,
@@ -129,6 +131,7 @@ def render_blocks(
         channels: how many the recording has.
         frames: how long it is, None where that is not known: it decides how it is cut.
         read: gives the recording.
+        packing: how it is stored.
         coding: how the output is stored.
         tally: counts on.
         pool: worker processes; None to render here.
@@ -141,13 +144,13 @@ def render_blocks(
         WorkerError: the workers keep dying.
     """
     if frames is not None and frames <= SHORT:
-        yield from _short(path, rate, channels, read, coding, tally)
+        yield from _short(path, rate, read_all(read, packing, channels), coding, tally)
         return
     layout = cut(frames, channels, rate, path.dc_block)
     late = filtered_last(path.dc_block, rate)
     inner = replace(path, makeup=False, output_gain=1.0, wet=1.0) if late else path
-    job = Job(inner, rate, channels, layout, Coding() if late else coding)
-    end = _late_filter(path, rate, channels, coding, layout) if late else None
+    job = Job(inner, rate, channels, layout, packing, Coding() if late else coding)
+    end = _late_filter(path, job, coding) if late else None
     with nullcontext(_Here(job)) if pool is None else pool.runner(job) as runner:
         before = None
         for ticket, region, position in _submitted(runner, read, layout):
@@ -162,47 +165,48 @@ def render_blocks(
 
 
 def _short(
-    path: SignalPath, rate: int, channels: int, read: Read, coding: Coding, tally: Tally
+    path: SignalPath, rate: int, source: Samples, coding: Coding, tally: Tally
 ) -> Iterator[Coded]:
-    batch = render_short(path, rate, [read_all(read, channels)], [coding])[0]
+    batch = render_short(path, rate, [source], [coding])[0]
     tally.add(batch)
     if tally.frames:
         yield batch.output
 
 
-def read_all(read: Read, channels: int) -> Samples:
+def read_all(read: Read, packing: Packing, channels: int) -> Samples:
     """Return everything that a source gives, Shape: (frames, channels)."""
     blocks = []
     while True:
-        block = np.empty((_SHORT_BLOCK, channels))
-        size = read(block)
-        blocks.append(block[:size])
-        if size < len(block):
+        raw = np.empty((_SHORT_BLOCK, channels * packing.width), np.uint8)
+        size = read(raw)
+        block = np.empty((size, channels))
+        unpack(raw[:size], packing, block)
+        blocks.append(block)
+        if size < len(raw):
             return np.concatenate(blocks)
 
 
-def _late_filter(
-    path: SignalPath, rate: int, channels: int, coding: Coding, layout: Layout
-) -> Callable[[Coded, Samples, int], Coded]:
+def _late_filter(path: SignalPath, job: Job, coding: Coding) -> Callable[[Coded, Raw, int], Coded]:
     """Return what comes after the tape where the high-pass can't run in segments."""
-    blocker = LateDCBlocker(path.dc_block, rate, channels)
+    blocker = LateDCBlocker(path.dc_block, job.rate, job.channels)
 
-    def end(tape: Coded, region: Samples, position: int) -> Coded:
+    def end(tape: Coded, region: Raw, position: int) -> Coded:
         wet = np.array(tape.samples, np.float64)
         blocker.push(wet)
-        dry = region[layout.lead : layout.lead + len(wet)]
+        dry = np.empty(wet.shape)
+        unpack(region[job.layout.lead : job.layout.lead + len(wet)], job.packing, dry)
         return finish(path, coding, wet, dry, position)
 
     return end
 
 
-def _submitted(runner: Runner, read: Read, layout: Layout) -> Iterator[tuple[Any, Samples, int]]:
+def _submitted(runner: Runner, read: Read, layout: Layout) -> Iterator[tuple[Any, Raw, int]]:
     """Submit batches as far ahead as the runner takes them.
 
     Yields:
         In order, the ticket of each, its source, and its position.
     """
-    waiting: deque[tuple[Any, Samples, int]] = deque()
+    waiting: deque[tuple[Any, Raw, int]] = deque()
     for batch in _batches(runner, read, layout):
         waiting.append(batch)
         if len(waiting) >= runner.depth:
@@ -211,22 +215,22 @@ def _submitted(runner: Runner, read: Read, layout: Layout) -> Iterator[tuple[Any
         yield waiting.popleft()
 
 
-def _batches(runner: Runner, read: Read, layout: Layout) -> Iterator[tuple[Any, Samples, int]]:
+def _batches(runner: Runner, read: Read, layout: Layout) -> Iterator[tuple[Any, Raw, int]]:
     """Read batches and submit them; what lies before and after the recording is silence."""
     position, ahead, ended = 0, 0, False
-    overlap: Samples | None = None
+    overlap: Raw | None = None
     while not ended or ahead:
         ticket, region = runner.room()
         shared = layout.lead + layout.ahead
         if overlap is None:
-            region[: layout.lead] = 0.0
+            region[: layout.lead] = 0
             start = layout.lead
         else:
             region[:shared] = overlap
             start = shared
         wanted = len(region) - start
         size = 0 if ended else read(region[start:])
-        region[start + size :] = 0.0
+        region[start + size :] = 0
         ended = ended or size < wanted
         there = (0 if overlap is None else ahead) + size
         frames = min(layout.batch, there)
@@ -239,7 +243,7 @@ def _batches(runner: Runner, read: Read, layout: Layout) -> Iterator[tuple[Any, 
         position += frames
 
 
-def warm(path: SignalPath) -> None:
+def warm(path: SignalPath, packing: Packing, coding: Coding) -> None:
     """Load, or compile, what a path needs, so that workers that are forked have it."""
-    silence = Job(path, 44_100, 1, Layout(FILTER_REACH, 1, 0), Coding())
-    render_batch(silence, Task(np.zeros((silence.rows, 1)), 1, 0))
+    silence = Job(path, 44_100, 1, Layout(FILTER_REACH, 1, 0), packing, coding)
+    render_batch(silence, Task(np.zeros((silence.rows, packing.width), np.uint8), 1, 0))

@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chowtape_cli.dsp.chain import Batch, Job, Task, render_batch
-from chowtape_cli.dsp.coding import Coding
 from chowtape_cli.errors import WorkerError
 from chowtape_cli.workers import workers
 
 Samples = NDArray[np.float64]
+Raw = NDArray[np.uint8]
 
 LIVES = 2  # how often workers may die over one call
 
@@ -147,14 +147,15 @@ class _Runner:
         self._stack = stack
         self._free: list[SharedMemory] = []
 
-    def room(self) -> tuple[_Ticket, Samples]:
+    def room(self) -> tuple[_Ticket, Raw]:
         """Return a ticket for one more batch, and where its source goes to."""
         if self._free:
             memory = self._free.pop()
         else:
             job = self._job
-            out = job.layout.batch * job.channels * _item_size(job.coding)
-            memory = SharedMemory(create=True, size=8 * job.rows * job.channels + out)
+            source = job.rows * job.channels * job.packing.width
+            out = job.layout.batch * job.channels * job.coding.width
+            memory = SharedMemory(create=True, size=source + 8 + out)
             self._stack.callback(_remove, memory)
         return _Ticket(memory), _source(memory, self._job)
 
@@ -191,19 +192,19 @@ def _remove(memory: SharedMemory) -> None:
         memory._buf = None  # type: ignore[attr-defined]
 
 
-def _item_size(coding: Coding) -> int:
-    return 8 if coding.bits is None else 4
-
-
-def _source(memory: SharedMemory, job: Job) -> Samples:
-    """Return the source of a piece of shared memory, Shape: (rows, channels)."""
-    return np.ndarray((job.rows, job.channels), np.float64, memory.buf)
+def _source(memory: SharedMemory, job: Job) -> Raw:
+    """Return the source of a piece of shared memory, Shape: (rows, bytes)."""
+    return np.ndarray((job.rows, job.channels * job.packing.width), np.uint8, memory.buf)
 
 
 def _output(memory: SharedMemory, job: Job, frames: int) -> NDArray[Any]:
-    """Return its output, Shape: (frames, channels)."""
+    """Return its output, as `Coded.samples`."""
+    offset = job.rows * job.channels * job.packing.width
+    offset += -offset % 8
+    if job.coding.packing is not None:
+        width = job.channels * job.coding.width
+        return np.ndarray((frames, width), np.uint8, memory.buf, offset)
     kind = np.float64 if job.coding.bits is None else np.int32
-    offset = 8 * job.rows * job.channels
     return np.ndarray((frames, job.channels), kind, memory.buf, offset)
 
 

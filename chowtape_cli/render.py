@@ -19,9 +19,10 @@ from chowtape_cli.audio_files import (
     OutputFormat,
     Source,
     check_destination,
+    coding_of,
     plan_output,
 )
-from chowtape_cli.dsp.coding import Coded, Coding
+from chowtape_cli.dsp.coding import FLOAT64, Coded, Coding
 from chowtape_cli.dsp.path import SignalPath
 from chowtape_cli.dsp.resampling import RateConverter, awkward
 from chowtape_cli.engine import Read, Tally, render_blocks, warm
@@ -171,7 +172,7 @@ def render_array(
     check_rates(settings, rate)
     tally = Tally()
     path = signal_path(settings)
-    tape = render_blocks(path, rate, x.shape[1], len(x), _reader(x), Coding(), tally)
+    tape = render_blocks(path, rate, x.shape[1], len(x), _reader(x), FLOAT64, Coding(), tally)
     y = np.concatenate([x[:0], *_converted(tape, settings, rate, x.shape[1])])
     return ArrayRender(
         samples=y if given.ndim == 2 else y[:, 0],
@@ -186,10 +187,10 @@ def _reader(x: NDArray[np.float64]) -> Read:
     """Return what reads an array from its beginning."""
     position = 0
 
-    def read(out: NDArray[np.float64]) -> int:
+    def read(out: NDArray[np.uint8]) -> int:
         nonlocal position
         part = x[position : position + len(out)]
-        out[: len(part)] = part
+        out.view(np.float64)[: len(part)] = part
         position += len(part)
         return len(part)
 
@@ -268,10 +269,12 @@ def render_file(
         plan = plan_output(info, destination, settings.subtype, settings.rate)
         check_rates(settings, info.rate)
         path = signal_path(settings)
+        converted = settings.rate not in (None, info.rate)
+        coding = Coding() if converted else coding_of(plan, dither=settings.dither)
+        pool = None
         if jobs > 1 and _worth_workers(path, info):
-            pool = stack.enter_context(_pool(jobs, path))
-        else:
-            pool = None
+            warm(path, opened.packing, coding)
+            pool = stack.enter_context(_pool(jobs))
         tally = Tally()
         stat = source.stat()
         output = stack.enter_context(
@@ -284,14 +287,14 @@ def render_file(
                 overwrite=overwrite,
             )
         )
-        converted = settings.rate not in (None, info.rate)
         tape = render_blocks(
             path,
             info.rate,
             info.channels,
             info.frames,
-            opened.read,
-            Coding() if converted else output.coding,
+            opened.read_packed,
+            opened.packing,
+            coding,
             tally,
             pool,
         )
@@ -329,11 +332,9 @@ def _worth_workers(path: SignalPath, info: AudioInfo) -> bool:
     return info.frames is None or info.frames * info.channels * path.oversampling > SOON_DONE
 
 
-def _pool(jobs: int, path: SignalPath) -> Pool:
-    """Start workers, after all that they need was loaded, or compiled."""
+def _pool(jobs: int) -> Pool:
     from chowtape_cli.pool import Pool
 
-    warm(path)
     return Pool(jobs)
 
 

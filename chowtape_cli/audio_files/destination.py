@@ -17,6 +17,7 @@ from chowtape_cli.audio_files.formats import (
     INTEGER_BITS,
     SIXTEEN_BIT_CODECS,
     OutputFormat,
+    packing_of,
     reason_of,
 )
 from chowtape_cli.audio_files.metadata import Metadata, carried, write_pieces
@@ -73,7 +74,9 @@ def _nearest_folder(folder: Path) -> Path:
     return folder
 
 
-def _coding(subtype: str, *, dither: bool) -> Coding:
+def coding_of(plan: OutputFormat, *, dither: bool) -> Coding:
+    """Return how a file stores samples; dithered where it should be and it matters."""
+    subtype = plan.subtype
     bits = INTEGER_BITS.get(subtype)
     if bits is None and subtype in SIXTEEN_BIT_CODECS:
         return Coding(16)
@@ -82,6 +85,7 @@ def _coding(subtype: str, *, dither: bool) -> Coding:
         bits,
         dither=dither and bits is not None and bits <= 16,
         limited=bits is None and subtype not in FLOAT_BITS,
+        packing=packing_of(plan.format, subtype),
     )
 
 
@@ -122,7 +126,7 @@ class Destination:
         self._times = times
         self._overwrite = overwrite
         self.peak = 0.0
-        self.coding = _coding(plan.subtype, dither=dither)
+        self.coding = coding_of(plan, dither=dither)
         self._missing_folders = missing_folders(self._place.parent)
         self._part: Path | None = None
         try:
@@ -188,6 +192,11 @@ class Destination:
         self.clipped += coded.clipped
         self.peak = max(self.peak, coded.peak)
         self.frames += len(data)
+        if self.coding.packing is not None:
+            at = sf._ffi.from_buffer(np.ascontiguousarray(data))
+            if sf._snd.sf_write_raw(self._file._file, at, data.nbytes) != data.nbytes:
+                raise self._write_failed()
+            return
         for start in range(0, len(data), _WRITE_FRAMES):
             try:
                 self._file.write(data[start : start + _WRITE_FRAMES])
@@ -202,7 +211,7 @@ class Destination:
 
     def _commit(self) -> None:
         part = self._begun
-        self._file.close()
+        self._close()
         self._write_pieces(part)
         remove_time_of_writing(part, self._plan.format)
         self._check_written()
@@ -226,6 +235,12 @@ class Destination:
                 self.lost_pieces = [*self.lost_pieces, *dict.fromkeys(name for name, _ in pieces)]
         except OSError as error:
             raise self._write_failed() from error
+
+    def _close(self) -> None:
+        """Finish the file; soundfile's own way would wait until it has reached the disk."""
+        handle, self._file._file = self._file._file, None
+        if sf._snd.sf_close(handle):
+            raise self._write_failed()
 
     def _check_written(self) -> None:
         """Read the header back: a disk that filled up at the last moment shows only here."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import sys
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import soundfile as sf
 
 from chowtape_cli.audio_files.metadata import Metadata
+from chowtape_cli.dsp.coding import Packing
 from chowtape_cli.errors import AudioFileError
 from chowtape_cli.files import shown
 
@@ -69,6 +71,19 @@ class OutputFormat:
     subtype: str
     rate: int
     channels: int
+
+
+# how samples lie in the files of these containers, which are little-endian
+_PACKED_CONTAINERS = (*WAV_FAMILY, "W64")
+_PACKINGS = {"PCM_16": "i2", "PCM_24": "i3", "PCM_32": "i4", "FLOAT": "f4", "DOUBLE": "f8"}
+
+
+def packing_of(container: str, subtype: str) -> Packing | None:
+    """Return how samples lie in a file, where that is plain; None where libsndfile must say."""
+    if container not in _PACKED_CONTAINERS or sys.byteorder != "little":
+        return None
+    kind = _PACKINGS.get(subtype)
+    return None if kind is None else Packing(kind)
 
 
 def reason_of(error: sf.LibsndfileError) -> str:

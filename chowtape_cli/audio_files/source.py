@@ -12,9 +12,9 @@ import numpy as np
 import soundfile as sf
 from numpy.typing import NDArray
 
-from chowtape_cli.audio_files.formats import WAV_FAMILY, AudioInfo, reason_of
+from chowtape_cli.audio_files.formats import WAV_FAMILY, AudioInfo, packing_of, reason_of
 from chowtape_cli.audio_files.metadata import read_metadata
-from chowtape_cli.dsp.coding import extent
+from chowtape_cli.dsp.coding import FLOAT64, extent
 from chowtape_cli.errors import AudioFileError, SampleError
 from chowtape_cli.files import shown
 
@@ -29,6 +29,10 @@ _ONLY_A_HEADER = 65_536  # bytes
 class Source:
     """An audio file that is open for reading.
 
+    Attributes:
+        info: what it is.
+        packing: how the samples lie that `read_packed` gives.
+
     Raises:
         AudioFileError: missing, a folder, empty, not audio, or cut off.
     """
@@ -36,6 +40,11 @@ class Source:
     def __init__(self, path: Path) -> None:
         self._file = _open_for_reading(path)
         self._position = 0
+        plain = packing_of(self._file.format, self._file.subtype)
+        if self._file.endian == "BIG":
+            plain = None
+        self._plain = plain is not None
+        self.packing = plain or FLOAT64
         self.info = AudioInfo(
             path=path,
             rate=self._file.samplerate,
@@ -78,6 +87,20 @@ class Source:
             filled += size
             self._position += size
         return filled
+
+    def read_packed(self, out: NDArray[np.uint8]) -> int:
+        """Fill an array, Shape: (frames, bytes), with what comes next, as ``packing`` says.
+
+        Returns and raises as `read` does.
+        """
+        if not self._plain:
+            return self.read(out.view(np.float64))
+        at = sf._ffi.from_buffer(out)
+        size = sf._snd.sf_read_raw(self._file._file, at, out.nbytes) // out.shape[1]
+        self._position += size
+        if size < len(out):
+            self._check_end()
+        return int(size)
 
     def _check_end(self) -> None:
         _check_whole(self.info.path, self._file.extra_info)

@@ -67,13 +67,14 @@ def _aligned_zeros(rows: int) -> NDArray[np.float64]:
 _lent = threading.local()
 
 
-def lend(rows: int, channels: int) -> NDArray[np.float64]:
-    """Return memory with anything in it, the same one until the thread's next call.
+def lend(purpose: str, rows: int, channels: int) -> NDArray[np.float64]:
+    """Return memory with anything in it, the same for a purpose until the thread's next call.
 
     Fresh memory of that size costs the system as long to hand out as a filter takes to run.
     """
     size = rows * channels
-    if getattr(_lent, "memory", np.empty(0)).size < size:
-        _lent.memory = np.empty(size)
-    memory: NDArray[np.float64] = _lent.memory[:size]
-    return memory.reshape(rows, channels)
+    memory: NDArray[np.float64] = getattr(_lent, purpose, np.empty(0))
+    if memory.size < size:
+        memory = np.empty(size)
+        setattr(_lent, purpose, memory)
+    return memory[:size].reshape(rows, channels)

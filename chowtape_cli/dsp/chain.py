@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chowtape_cli.dsp.buffers import RowBuffer, lend
-from chowtape_cli.dsp.coding import Coded, Coding, Extent, Stored, code, extent
+from chowtape_cli.dsp.coding import Coded, Coding, Extent, Packing, Stored, code, extent, unpack
 from chowtape_cli.dsp.filters import DCBlocker
 from chowtape_cli.dsp.hysteresis import GUARD, Hysteresis, states_differ
 from chowtape_cli.dsp.jiles_atherton import coefficients, makeup_gain
@@ -49,6 +49,7 @@ class Job:
         rate: sample rate in Hz.
         channels: how many it has.
         layout: how it is cut.
+        packing: how the source is stored.
         coding: how the output is stored.
     """
 
@@ -56,6 +57,7 @@ class Job:
     rate: int
     channels: int
     layout: Layout
+    packing: Packing
     coding: Coding
 
     @property
@@ -70,12 +72,12 @@ class Task:
 
     Attributes:
         region: the source from ``layout.lead`` frames before the batch to ``layout.ahead`` frames
-            after it, zeros where there is none, Shape: (region frames, channels).
+            after it, zeros where there is none, packed, Shape: (region frames, bytes).
         frames: of output.
         position: the frame of the recording that the first one is.
     """
 
-    region: Samples
+    region: NDArray[np.uint8]
     frames: int
     position: int
 
@@ -116,9 +118,11 @@ def render_batch(
         SampleError: a sample of the source is unusable; says where.
     """
     path, layout = job.path, job.layout
-    dry = task.region[layout.lead : layout.lead + task.frames]
+    region = lend("region", len(task.region), job.channels)
+    unpack(task.region, job.packing, region)
+    dry = region[layout.lead : layout.lead + task.frames]
     source = extent(dry, task.position, GUARD[path.mode] / path.input_gain)
-    work = _Work(job, task)
+    work = _Work(job, task, region)
     work.run(range(work.segments), {} if before is None else {0: before})
     repairs = 0
     while wrong := work.wrong_seams():
@@ -167,19 +171,19 @@ class _Work:
         resets: Shape: (segments, channels).
     """
 
-    def __init__(self, job: Job, task: Task) -> None:
+    def __init__(self, job: Job, task: Task, region: Samples) -> None:
         path, layout = job.path, job.layout
         self._path = path
         self._rate = job.rate
         self._layout = layout
-        self._region = task.region
+        self._region = region
         self._first = task.position == 0
         self._limit = GUARD[path.mode]
-        self._cuts = cut_batch(task.region, layout, task.frames, path.input_gain, self._limit)
+        self._cuts = cut_batch(region, layout, task.frames, path.input_gain, self._limit)
         self.segments = len(self._cuts.lead_ins)
-        channels = task.region.shape[1]
+        channels = job.channels
         self._stretch = -(-task.frames // self.segments)
-        self.wet = lend(layout.settle + self.segments * self._stretch, channels)
+        self.wet = lend("wet", layout.settle + self.segments * self._stretch, channels)
         rows = Hysteresis.state_rows(path.network)
         self.begins = np.zeros((self.segments, rows, channels))
         self.ends = np.zeros((self.segments, rows, channels))

@@ -8,7 +8,7 @@ digital silence stays silent, and an unprocessed sample comes out as it went in.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,27 @@ Stored = NDArray[Any]  # float64, or integers left-justified in int32
 
 DITHER_SEED = 0x7A9E
 LARGEST = 1e30  # full scales; past that single precision overflows once gains are applied
-_DITHERED_AT_ONCE = 16_384  # frames
+_AT_ONCE = 16_384  # frames: what is between two steps stays in the cache
+
+
+@dataclass(frozen=True)
+class Packing:
+    """How samples lie in a file: little-endian, channel beside channel.
+
+    Attributes:
+        kind: ``i2``, ``i3`` or ``i4`` for integers of so many bytes, ``f4`` or ``f8`` for floating
+            point.
+    """
+
+    kind: str
+
+    @property
+    def width(self) -> int:
+        """Bytes of a sample."""
+        return int(self.kind[1:])
+
+
+FLOAT64 = Packing("f8")
 
 
 @dataclass(frozen=True)
@@ -32,11 +52,18 @@ class Coding:
         bits: width of the integers, 2 to 32; None for floating point.
         dither: whether integers are dithered.
         limited: whether floating point that is over full scale counts as clipped.
+        packing: how they lie in the file, where that is known; None leaves it to who writes them.
     """
 
     bits: int | None = None
     dither: bool = False
     limited: bool = False
+    packing: Packing | None = None
+
+    @property
+    def width(self) -> int:
+        """Bytes of a stored sample."""
+        return self.packing.width if self.packing else 8 if self.bits is None else 4
 
 
 @dataclass(frozen=True)
@@ -44,7 +71,8 @@ class Coded:
     """Samples as they are stored.
 
     Attributes:
-        samples: float64, full scale +-1, or integers left-justified in 32 bits.
+        samples: float64, full scale +-1, or integers left-justified in 32 bits, Shape: (frames,
+            channels); or packed, as uint8, Shape: (frames, bytes).
         peak: the largest before it was rounded or clipped.
         clipped: how many were beyond full scale.
     """
@@ -89,9 +117,27 @@ def _first_unusable(samples: Samples, position: int) -> str:
     return f"channel {channel + 1}, frame {position + frame} is {kind}"
 
 
-def empty(frames: int, channels: int, coding: Coding) -> Stored:
-    """Return room for coded samples, Shape: (frames, channels)."""
-    return np.empty((frames, channels), np.float64 if coding.bits is None else np.int32)
+def unpack(raw: NDArray[np.uint8], packing: Packing, out: Samples) -> None:
+    """Fill ``out``, Shape: (frames, channels), from packed samples, Shape: (frames, bytes)."""
+    if packing.kind == "i3":
+        from chowtape_cli.dsp.kernels.samples import unpack_24
+
+        unpack_24(raw.reshape(-1), out.reshape(-1))
+        return
+    samples = raw.view(f"<{packing.kind}")
+    scale = 1.0 if packing.kind[0] == "f" else 2.0 ** (1 - 8 * packing.width)
+    np.multiply(samples, scale, out=out)
+
+
+def _pack(samples: Stored, packing: Packing, out: NDArray[np.uint8]) -> None:
+    """Fill ``out``, Shape: (frames, bytes), from what is coded, Shape: (frames, channels)."""
+    if packing.kind == "i3":
+        from chowtape_cli.dsp.kernels.samples import pack_24
+
+        pack_24(samples.reshape(-1), out.reshape(-1))
+        return
+    as_stored = out.view(f"<{packing.kind}")
+    as_stored[:] = samples >> 16 if packing.kind == "i2" else samples
 
 
 def code(
@@ -113,43 +159,72 @@ def code(
         gain: linear.
         dry: in the shape of ``wet``, or None for nothing.
         share: linear.
-        out: where it goes to, see `empty`; made where None.
+        out: where it goes to, in the shape and type of `Coded.samples`; made where None.
     """
-    from chowtape_cli.dsp.kernels import samples as kernels
+    from chowtape_cli.dsp.kernels.samples import ACCUMULATORS
 
-    out = empty(wet.shape[0], wet.shape[1], coding) if out is None else out
+    frames, channels = wet.shape
+    if out is None:
+        out = _room(frames, channels, coding)
     dry = wet if dry is None else dry
-    a, b = wet.reshape(-1), dry.reshape(-1)
-    found = np.zeros(kernels.ACCUMULATORS)
-    if coding.bits is None:
-        kernels.mix(a, b, gain, share, out.reshape(-1), found)
-        clipped = int(found[1].sum()) if coding.limited else 0
-        return Coded(out, float(found[0].max()), clipped)
-    full_scale = 2.0 ** (coding.bits - 1)
-    if not coding.dither:
-        kernels.mix_to_integers(a, b, gain, share, full_scale, out.reshape(-1), found)
-        return Coded(out, float(found[0].max()), int(found[1].sum()))
-    mixed = np.empty(wet.shape)
-    kernels.mix(a, b, gain, share, mixed.reshape(-1), found)
-    clipped = _dithered(mixed, coding.bits, position, out)
+    found = np.zeros(ACCUMULATORS)
+    clipped = 0
+    for start in range(0, frames, _AT_ONCE):
+        block = slice(start, start + _AT_ONCE)
+        mixed = (wet[block], dry[block], gain, share)
+        if coding.packing is None:
+            clipped += _code(*mixed, coding, position + start, out[block], found)
+        else:
+            stored = _room(len(wet[block]), channels, replace(coding, packing=None))
+            clipped += _code(*mixed, coding, position + start, stored, found)
+            _pack(stored, coding.packing, out[block])
     return Coded(out, float(found[0].max()), clipped)
 
 
-def _dithered(samples: Samples, bits: int, position: int, out: Stored) -> int:
+def _room(frames: int, channels: int, coding: Coding) -> Stored:
+    if coding.packing is not None:
+        return np.empty((frames, channels * coding.width), np.uint8)
+    return np.empty((frames, channels), np.float64 if coding.bits is None else np.int32)
+
+
+def _code(
+    wet: Samples,
+    dry: Samples,
+    gain: float,
+    share: float,
+    coding: Coding,
+    position: int,
+    out: Stored,
+    found: Samples,
+) -> int:
+    """Fill ``out``, note the peak in ``found``, and return how many samples were clipped."""
+    from chowtape_cli.dsp.kernels.samples import FIRST_COUNT, mix, mix_to_integers
+
+    found[FIRST_COUNT] = 0.0
+    a, b = wet.reshape(-1), dry.reshape(-1)
+    if coding.bits is None:
+        mix(a, b, gain, share, out.reshape(-1), found)
+        return int(found[FIRST_COUNT].sum()) if coding.limited else 0
+    if coding.dither:
+        mixed = np.empty(wet.shape)
+        mix(a, b, gain, share, mixed.reshape(-1), found)
+        return _dither(mixed, coding.bits, position, out)
+    full_scale = 2.0 ** (coding.bits - 1)
+    mix_to_integers(a, b, gain, share, full_scale, out.reshape(-1), found)
+    return int(found[FIRST_COUNT].sum())
+
+
+def _dither(samples: Samples, bits: int, position: int, out: Stored) -> int:
     """Fill ``out`` with rounded samples and return how many were clipped."""
-    frames, channels = samples.shape
     # one stream of random numbers dithers a file from its first sample on, two for each
     bit_generator = np.random.PCG64(DITHER_SEED)
-    bit_generator.advance(2 * channels * position)
+    bit_generator.advance(2 * samples.shape[1] * position)
     random = np.random.Generator(bit_generator)
     lowest, highest = -(2.0 ** (bits - 1)), 2.0 ** (bits - 1) - 1.0
-    clipped = 0
-    for start in range(0, frames, _DITHERED_AT_ONCE):
-        scaled = samples[start : start + _DITHERED_AT_ONCE] * 2.0 ** (bits - 1)
-        rounded = np.rint(scaled)
-        triangular = random.random((*scaled.shape, 2)) @ np.array([1.0, -1.0])
-        rounded = np.where(rounded == scaled, rounded, np.rint(scaled + triangular))
-        held = np.clip(rounded, lowest, highest)
-        clipped += int(np.count_nonzero(held != rounded))
-        out[start : start + len(held)] = held * 2.0 ** (32 - bits)
-    return clipped
+    scaled = samples * 2.0 ** (bits - 1)
+    rounded = np.rint(scaled)
+    triangular = random.random((*scaled.shape, 2)) @ np.array([1.0, -1.0])
+    rounded = np.where(rounded == scaled, rounded, np.rint(scaled + triangular))
+    held = np.clip(rounded, lowest, highest)
+    out[:] = held * 2.0 ** (32 - bits)
+    return int(np.count_nonzero(held != rounded))

@@ -85,7 +85,7 @@ class _RateChanger:
         rows = self._rows.append(x)
         waiting = len(rows) - self._past - self._ahead
         ready = max(0, -(-waiting // self._x_step))
-        y = self._out.blank(ready * self._y_step)
+        y = self._out.room(ready * self._y_step)
         change = raise_rate if self._x_step == 1 else lower_rate
         even, odd = self._phases
         change(

@@ -176,9 +176,11 @@ def _lead_ins(region: NDArray[np.float64], gain: float, limit: float) -> NDArray
     """Return how many cells before each cell a segment that begins there has to start."""
     from chowtape_cli.dsp.kernels.samples import travel
 
-    shape = (len(region) // CELL, region.shape[1])
+    channels = region.shape[1]
+    shape = ((len(region) - 1) // CELL, channels)
     travelled, loudest = np.empty(shape), np.empty(shape)
-    travel(region, gain, limit, CELL, travelled, loudest)
+    scratch = np.empty((2, 8 * channels))
+    travel(region.reshape(-1), channels, gain, limit, CELL, scratch, travelled, loudest)
     most = LONGEST_LEAD_IN // CELL
     here = np.arange(shape[0])
     needed = np.zeros(shape[0], np.int64)

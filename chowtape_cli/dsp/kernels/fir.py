@@ -20,11 +20,13 @@ def _add(
     y: NDArray[np.float64],
     y_first: int,
     y_step: int,
+    fresh: bool,
 ) -> None:
     """Add ``sum_k taps[k] x[newest + x_step (n - k)]`` to ``y[y_first + y_step n]`` for every n.
 
-    Four outputs and four taps are written out: 7 rows are loaded for 16 products. With the steps
-    constants, and a window of the buffers for each tile, so is every distance between rows.
+    Where ``fresh``, y holds nothing yet and is set. Four outputs and four taps are written out: 7
+    rows are loaded for 16 products. With the steps constants, and a window of the buffers for each
+    tile, so is every distance between rows.
     """
     count = (y.size // LANES - y_first + y_step - 1) // y_step
     tiled = count - count % TILE
@@ -43,12 +45,18 @@ def _add(
                 y1 = c0 * X4 + c1 * X3 + c2 * X2 + c3 * X1
                 y2 = c0 * X5 + c1 * X4 + c2 * X3 + c3 * X2
                 y3 = c0 * X6 + c1 * X5 + c2 * X4 + c3 * X3
-                out[i] += y0
-                out[i + t] += y1
-                out[i + 2 * t] += y2
-                out[i + 3 * t] += y3
+                if fresh and k == 0:
+                    out[i], out[i + t], out[i + 2 * t], out[i + 3 * t] = y0, y1, y2, y3
+                else:
+                    out[i] += y0
+                    out[i + t] += y1
+                    out[i + 2 * t] += y2
+                    out[i + 3 * t] += y3
     for n in range(tiled, count):
         row = y_first + y_step * n
+        if fresh:
+            for lane in range(LANES):
+                y[row * LANES + lane] = 0.0
         for k in range(taps.size):
             first = newest + x_step * (n - k)
             for lane in range(LANES):
@@ -72,10 +80,10 @@ def raise_rate(
         even: taps, Shape: (taps,), a multiple of TILE.
         newest_odd: the same for the odd outputs.
         odd: the same for the odd outputs.
-        y: zeros, rows in the same way.
+        y: rows in the same way.
     """
-    _add(x, newest_even, 1, even, y, 0, 2)
-    _add(x, newest_odd, 1, odd, y, 1, 2)
+    _add(x, newest_even, 1, even, y, 0, 2, True)
+    _add(x, newest_odd, 1, odd, y, 1, 2, True)
 
 
 @kernel
@@ -91,5 +99,5 @@ def lower_rate(
 
     Arguments as above.
     """
-    _add(x, newest_even, 2, even, y, 0, 1)
-    _add(x, newest_odd, 2, odd, y, 0, 1)
+    _add(x, newest_even, 2, even, y, 0, 1, True)
+    _add(x, newest_odd, 2, odd, y, 0, 1, False)

@@ -34,10 +34,12 @@ def gather(
     for top in range(0, rows.shape[0], TILE):
         bottom = min(top + TILE, rows.shape[0])
         for lane in range(starts.size):
-            start, channel = starts[lane], channels[lane]
-            for n in range(top, min(bottom, source.shape[0] - start)):
-                value = gain * source[start + n, channel]
-                rows[n, lane] = min(max(value, -limit), limit)
+            first = starts[lane] + top
+            rows_left = min(bottom - top, source.shape[0] - first)
+            part, to = source[first : first + rows_left], rows[top:bottom]
+            channel = channels[lane]
+            for n in range(rows_left):
+                to[n, lane] = min(max(gain * part[n, channel], -limit), limit)
 
 
 @kernel
