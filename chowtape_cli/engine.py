@@ -148,7 +148,7 @@ def render_blocks(
         return
     layout = cut(frames, channels, rate, path.dc_block)
     late = filtered_last(path.dc_block, rate)
-    inner = replace(path, makeup=False, output_gain=1.0, wet=1.0) if late else path
+    inner = replace(path, makeup=False, output_gain=1.0, wet=1.0, trim=1.0) if late else path
     job = Job(inner, rate, channels, layout, packing, Coding() if late else coding)
     end = _late_filter(path, job, coding) if late else None
     with nullcontext(_Here(job)) if pool is None else pool.runner(job) as runner:

@@ -27,6 +27,16 @@ class AudioFileError(FileError):
     """A source that can't be read as audio, or a destination that can't be written as such."""
 
 
+class DiskFullError(AudioFileError):
+    """A destination that has no room left: nothing that follows will fit either."""
+
+
+class PlanError(ChowtapeError):
+    """Sources and a destination that do not go together, found before anything is rendered."""
+
+    exit_code = 2
+
+
 class BankError(FileError):
     """A file of networks that can't be read, is damaged, or does not fit."""
 

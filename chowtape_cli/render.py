@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,13 +16,12 @@ from numpy.typing import ArrayLike, NDArray
 from chowtape_cli.audio_files import (
     AudioInfo,
     Destination,
-    OutputFormat,
     Source,
     check_destination,
     coding_of,
     plan_output,
 )
-from chowtape_cli.dsp.coding import FLOAT64, Coded, Coding
+from chowtape_cli.dsp.coding import FLOAT64, Coded, Coding, code
 from chowtape_cli.dsp.path import SignalPath
 from chowtape_cli.dsp.resampling import RateConverter, awkward
 from chowtape_cli.engine import Read, Tally, render_blocks, warm
@@ -45,9 +44,12 @@ class FileReport:
 
     Attributes:
         source, output: paths as they were given.
-        status: ``rendered``, ``planned`` (a dry run) or ``failed``.
-        error: what went wrong, for ``failed``.
+        status: ``rendered``, ``planned`` (a dry run) or ``failed``; in a batch also ``skipped`` (it
+            exists), ``up to date``, ``outdated`` (made from another source or settings) or
+            ``pending`` (the batch ended before).
+        error: what went wrong, for ``failed`` and ``outdated``.
         settings: those that made it, by their names; None where they are not known.
+        trim_db: gain after everything else, the same for all files of a set.
         rate: sample rate of the output in Hz.
         channels, frames: of the output.
         format, subtype: of the output, by libsndfile's names.
@@ -67,6 +69,7 @@ class FileReport:
     status: str
     error: str | None = None
     settings: dict[str, object] | None = None
+    trim_db: float = 0.0
     rate: int | None = None
     channels: int | None = None
     frames: int | None = None
@@ -121,8 +124,12 @@ def check_rates(settings: RenderSettings, rate: int) -> None:
         )
 
 
-def signal_path(settings: RenderSettings) -> SignalPath:
+def signal_path(settings: RenderSettings, trim_db: float = 0.0) -> SignalPath:
     """Return what the signal path is made of, the network of mode stn included.
+
+    Args:
+        settings: what to do.
+        trim_db: gain after the mix.
 
     Raises:
         BankError: the networks can't be read.
@@ -144,6 +151,7 @@ def signal_path(settings: RenderSettings) -> SignalPath:
         wet=settings.mix / 100.0,
         makeup=settings.makeup,
         dc_block=settings.dc_block,
+        trim=decibels_to_gain(trim_db),
         network=network,
     )
 
@@ -211,6 +219,160 @@ def _converted(
     yield converter.finish()
 
 
+class Preparation(AbstractContextManager["Preparation"]):
+    """A source that is open, and all that is settled before it is rendered.
+
+    Args:
+        source: any file that libsndfile reads.
+        destination: what to write; the extension chooses the container.
+        settings: what to do.
+        overwrite: whether an existing destination is replaced.
+        keep_times: whether the destination gets the modification time of the source.
+        trim_db: gain after the mix.
+
+    Raises:
+        AudioFileError: the source can't be read, or the destination can't be written so.
+        SampleError: a setting does not go with the sample rate.
+
+    Attributes:
+        source: the open source.
+        coding: how the engine has to store its output.
+        tally: counts what is rendered.
+    """
+
+    def __init__(
+        self,
+        source: Path,
+        destination: Path,
+        settings: RenderSettings,
+        *,
+        overwrite: bool = False,
+        keep_times: bool = False,
+        trim_db: float = 0.0,
+    ) -> None:
+        self._began = time.perf_counter()
+        self.settings = settings
+        self.trim_db = trim_db
+        self._destination = destination
+        self._overwrite = overwrite
+        self._keep_times = keep_times
+        self.tally = Tally()
+        self.source = Source(source)
+        try:
+            info = self.source.info
+            check_destination(destination, source, overwrite=overwrite)
+            self._plan = plan_output(info, destination, settings.subtype, settings.rate)
+            check_rates(settings, info.rate)
+        except BaseException:
+            self.source.__exit__()
+            raise
+        self._converted = settings.rate not in (None, info.rate)
+        self.coding = Coding() if self._converted else coding_of(self._plan, dither=settings.dither)
+
+    def __exit__(self, *error: object) -> None:
+        self.source.__exit__()
+
+    def planned(self) -> FileReport:
+        """Return the report of what would be written."""
+        info, plan = self.source.info, self._plan
+        frames = info.frames
+        return FileReport(
+            source=str(info.path),
+            output=str(self._destination),
+            status="planned",
+            settings=self.settings.as_dict(),
+            trim_db=self.trim_db,
+            rate=plan.rate,
+            channels=plan.channels,
+            frames=None if frames is None else -(-frames * plan.rate // info.rate),
+            format=plan.format,
+            subtype=plan.subtype,
+            seconds=None if frames is None else frames / info.rate,
+        )
+
+    def tape(self, pool: Pool | None = None) -> Iterator[Coded]:
+        """Render the source, with worker processes or without."""
+        info = self.source.info
+        return render_blocks(
+            signal_path(self.settings, self.trim_db),
+            info.rate,
+            info.channels,
+            info.frames,
+            self.source.read_packed,
+            self.source.packing,
+            self.coding,
+            self.tally,
+            pool,
+        )
+
+    def write(self, tape: Iterator[Coded], progress: Progress | None = None) -> FileReport:
+        """Write what was rendered and report on it."""
+        info = self.source.info
+        stat = info.path.stat()
+        with Destination(
+            self._destination,
+            self._plan,
+            metadata=info.metadata,
+            times=(stat.st_atime_ns, stat.st_mtime_ns) if self._keep_times else None,
+            dither=self.settings.dither,
+            overwrite=self._overwrite,
+        ) as output:
+            for block in self._final(tape):
+                output.write_coded(block)
+                self._show(progress)
+        warnings = _warnings(self._destination, output, self.tally.resets, self.settings)
+        report = self._report("rendered", output.peak, output.clipped, output.frames)
+        return replace(report, warnings=warnings)
+
+    def measure(self, tape: Iterator[Coded], progress: Progress | None = None) -> FileReport:
+        """Report on what was rendered, and write nothing."""
+        peak, clipped, frames = 0.0, 0, 0
+        for block in self._final(tape):
+            peak = max(peak, block.peak)
+            clipped += block.clipped
+            frames += len(block.samples)
+            self._show(progress)
+        return self._report("measured", peak, clipped, frames)
+
+    def _final(self, tape: Iterator[Coded]) -> Iterator[Coded]:
+        """Convert what was rendered to its rate, and say whose samples can't be rendered."""
+        info = self.source.info
+        try:
+            if not self._converted:
+                yield from tape
+                return
+            coding = coding_of(self._plan, dither=self.settings.dither)
+            position = 0
+            for block in _converted(tape, self.settings, info.rate, info.channels):
+                yield code(np.ascontiguousarray(block), coding, position)
+                position += len(block)
+        except SampleError as error:
+            raise self.source.unusable(error) from error
+
+    def _show(self, progress: Progress | None) -> None:
+        if progress is not None:
+            progress(self.tally.frames, self.source.info.frames, self.source.info.rate)
+
+    def _report(self, status: str, peak: float, clipped: int, frames: int) -> FileReport:
+        tally = self.tally
+        wall = time.perf_counter() - self._began
+        seconds = tally.frames / self.source.info.rate
+        return replace(
+            self.planned(),
+            status=status,
+            frames=frames,
+            seconds=seconds,
+            wall_seconds=wall,
+            realtime=seconds / wall,
+            peak_in_dbfs=_dbfs(tally.peak),
+            peak_out_dbfs=_dbfs(peak),
+            clipped_samples=clipped,
+            guard_clips=tally.guard_clips,
+            resets=tally.resets,
+            seam_repairs=tally.seam_repairs,
+        )
+
+
 def plan_file(
     source: Path | str,
     destination: Path | str,
@@ -222,14 +384,11 @@ def plan_file(
 
     Raises:
         AudioFileError: the source can't be read, or the destination can't be written so.
+        SampleError: a setting does not go with the sample rate.
     """
     settings = settings or RenderSettings()
-    source, destination = Path(source), Path(destination)
-    with Source(source) as opened:
-        check_destination(destination, source, overwrite=overwrite)
-        check_rates(settings, opened.info.rate)
-        plan = plan_output(opened.info, destination, settings.subtype, settings.rate)
-        return replace(_planned(opened.info, destination, plan, settings), status="planned")
+    with Preparation(Path(source), Path(destination), settings, overwrite=overwrite) as ready:
+        return ready.planned()
 
 
 def render_file(
@@ -238,8 +397,8 @@ def render_file(
     settings: RenderSettings | None = None,
     *,
     overwrite: bool = False,
-    jobs: int = 1,
     keep_times: bool = False,
+    jobs: int = 1,
     progress: Progress | None = None,
 ) -> FileReport:
     """Render an audio file through the tape into another one.
@@ -249,8 +408,8 @@ def render_file(
         destination: what to write; the extension chooses the container.
         settings: what to do; the defaults where None.
         overwrite: whether an existing destination is replaced.
+        keep_times: whether the destination gets the modification time of the source.
         jobs: worker processes; the bytes of the output do not depend on it.
-        keep_times: whether the output takes over when the source was modified.
         progress: called after every block with the frames done, the frames in all (None where the
             header does not say) and the sample rate in Hz.
 
@@ -261,70 +420,22 @@ def render_file(
         WorkerError: worker processes keep being killed.
     """
     settings = settings or RenderSettings()
-    source, destination = Path(source), Path(destination)
-    began = time.perf_counter()
-    with Source(source) as opened, ExitStack() as stack:
-        info = opened.info
-        check_destination(destination, source, overwrite=overwrite)
-        plan = plan_output(info, destination, settings.subtype, settings.rate)
-        check_rates(settings, info.rate)
-        path = signal_path(settings)
-        converted = settings.rate not in (None, info.rate)
-        coding = Coding() if converted else coding_of(plan, dither=settings.dither)
+    with (
+        Preparation(
+            Path(source),
+            Path(destination),
+            settings,
+            overwrite=overwrite,
+            keep_times=keep_times,
+        ) as ready,
+        ExitStack() as stack,
+    ):
         pool = None
-        if jobs > 1 and _worth_workers(path, info):
-            warm(path, opened.packing, coding)
+        path = signal_path(settings)
+        if jobs > 1 and _worth_workers(path, ready.source.info):
+            warm(path, ready.source.packing, ready.coding)
             pool = stack.enter_context(_pool(jobs))
-        tally = Tally()
-        stat = source.stat()
-        output = stack.enter_context(
-            Destination(
-                destination,
-                plan,
-                metadata=info.metadata,
-                times=(stat.st_atime_ns, stat.st_mtime_ns) if keep_times else None,
-                dither=settings.dither,
-                overwrite=overwrite,
-            )
-        )
-        tape = render_blocks(
-            path,
-            info.rate,
-            info.channels,
-            info.frames,
-            opened.read_packed,
-            opened.packing,
-            coding,
-            tally,
-            pool,
-        )
-        try:
-            if converted:
-                for block in _converted(tape, settings, info.rate, info.channels):
-                    output.write(block)
-                    _show(progress, tally, info)
-            else:
-                for coded in tape:
-                    output.write_coded(coded)
-                    _show(progress, tally, info)
-        except SampleError as error:
-            raise opened.unusable(error) from error
-    wall = time.perf_counter() - began
-    seconds = tally.frames / info.rate
-    return replace(
-        _planned(info, destination, plan, settings),
-        frames=output.frames,
-        seconds=seconds,
-        wall_seconds=wall,
-        realtime=seconds / wall,
-        peak_in_dbfs=_dbfs(tally.peak),
-        peak_out_dbfs=_dbfs(output.peak),
-        clipped_samples=output.clipped,
-        guard_clips=tally.guard_clips,
-        resets=tally.resets,
-        seam_repairs=tally.seam_repairs,
-        warnings=_warnings(destination, output, tally.resets, settings),
-    )
+        return ready.write(ready.tape(pool), progress)
 
 
 def _worth_workers(path: SignalPath, info: AudioInfo) -> bool:
@@ -336,11 +447,6 @@ def _pool(jobs: int) -> Pool:
     from chowtape_cli.pool import Pool
 
     return Pool(jobs)
-
-
-def _show(progress: Progress | None, tally: Tally, info: AudioInfo) -> None:
-    if progress is not None:
-        progress(tally.frames, info.frames, info.rate)
 
 
 def failed_report(
@@ -356,24 +462,6 @@ def failed_report(
         status="failed",
         error=str(error),
         settings=None if settings is None else settings.as_dict(),
-    )
-
-
-def _planned(
-    info: AudioInfo, destination: Path, plan: OutputFormat, settings: RenderSettings
-) -> FileReport:
-    frames = info.frames
-    return FileReport(
-        source=str(info.path),
-        output=str(destination),
-        status="rendered",
-        settings=settings.as_dict(),
-        rate=plan.rate,
-        channels=plan.channels,
-        frames=None if frames is None else -(-frames * plan.rate // info.rate),
-        format=plan.format,
-        subtype=plan.subtype,
-        seconds=None if frames is None else frames / info.rate,
     )
 
 

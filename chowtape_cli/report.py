@@ -101,7 +101,7 @@ def print_report(files: Sequence[FileReport], *, verbose: bool = False) -> None:
 
     console = open_console(highlight=False, soft_wrap=True)
     for file in files:
-        if file.status == "failed":
+        if file.status in ("failed", "skipped"):
             continue
         console.print(Text(f"{shown(file.source)} -> {shown(file.output)}", style="bold"))
         table = Table.grid(padding=(0, 2))

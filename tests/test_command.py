@@ -150,17 +150,22 @@ def test_names_that_no_encoding_knows(chowtape: Run, tmp_path: Path) -> None:
     assert (tmp_path / "naïve ♪.wav").exists()
 
 
-def test_what_comes_later_is_a_clear_error(chowtape: Run, tmp_path: Path) -> None:
-    write_wav(tmp_path / "in.wav", music(0.1, 44_100))
-    (tmp_path / "stems").mkdir()
-    for arguments in (
-        ("in.wav", "out.wav", "--skip-existing"),
-        ("stems", "printed"),
-        ("in.wav", "in.wav", "printed"),
-    ):
-        result = chowtape("render", *arguments)
+def test_options_for_folders_need_one(chowtape: Run, tmp_path: Path) -> None:
+    write_wav(tmp_path / "in.wav", music(0.05, 44_100))
+    for option in (("--include", "*.wav"), ("--name", "{stem}{ext}"), ("--update",)):
+        result = chowtape("render", "in.wav", "out.wav", *option)
         assert result.returncode == 2
-        assert "yet" in result.stderr
+        assert option[0] in result.stderr
+        assert "folder" in result.stderr
+
+
+def test_skip_existing_leaves_a_file_as_it_is(chowtape: Run, tmp_path: Path) -> None:
+    write_wav(tmp_path / "in.wav", music(0.05, 44_100))
+    (tmp_path / "out.wav").write_text("mine")
+    result = chowtape("render", "in.wav", "out.wav", "--skip-existing", "--json")
+    assert result.returncode == 0
+    assert json.loads(result.stdout)["files"][0]["status"] == "skipped"
+    assert (tmp_path / "out.wav").read_text() == "mine"
 
 
 def test_the_demo_needs_no_file(chowtape: Run, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from chowtape_cli.audio_files.formats import (
 from chowtape_cli.audio_files.metadata import Metadata, carried, write_pieces
 from chowtape_cli.audio_files.reproducible import remove_time_of_writing
 from chowtape_cli.dsp.coding import Coded, Coding, code
-from chowtape_cli.errors import AudioFileError
+from chowtape_cli.errors import AudioFileError, DiskFullError
 from chowtape_cli.files import (
     exists_already,
     give_usual_rights,
@@ -261,7 +261,7 @@ class Destination:
 
     def _write_failed(self) -> AudioFileError:
         """Ask the file system for the reason that libsndfile does not pass on."""
-        reason = "the disk may be full"
+        reason, kind = "the disk may be full", AudioFileError
         try:
             with self._begun.open("ab") as probe:
                 probe.write(b"\0" * 65_536)
@@ -270,7 +270,8 @@ class Destination:
         except OSError as error:
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
             reason = "the disk is full" if full else str(error.strerror)
-        return AudioFileError(
+            kind = DiskFullError if full else AudioFileError
+        return kind(
             f"{shown(self.path)}: can't be written: {reason}; make room or choose another place"
         )
 

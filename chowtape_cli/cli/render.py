@@ -19,34 +19,106 @@ from chowtape_cli.cli.options import (
 from chowtape_cli.errors import ChowtapeError
 
 if TYPE_CHECKING:
+    from chowtape_cli.batch import BatchRequest
     from chowtape_cli.settings_file import SettingsPlan
+
+# options that only mean something where there are several files
+_FOR_FOLDERS = {
+    "include": "--include", "exclude": "--exclude", "name": "--name", "extension": "--format",
+    "update": "--update", "fail_fast": "--fail-fast", "headroom": "--headroom", "dask": "--dask",
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
 class RenderRequest:
-    """Everything `chowtape render` was asked to do."""
+    """Everything `chowtape render` was asked to do.
 
-    source: Path
-    destination: Path
+    Attributes:
+        paths: the sources, and last the destination.
+        plan: the settings of every file.
+        files_from: a list of more sources, ``-`` for standard input, or None.
+        include, exclude, name, extension, update, fail_fast, headroom, dask: see `batch`.
+        report: where a CSV file goes to, or None.
+    """
+
+    paths: tuple[str, ...]
     plan: SettingsPlan
+    files_from: str | None
+    include: tuple[str, ...]
+    exclude: tuple[str, ...]
+    name: str | None
+    extension: str | None
+    headroom: bool
     jobs: int
+    dask: str | None
     overwrite: bool
+    update: bool
+    skip_existing: bool
+    fail_fast: bool
     keep_times: bool
     dry_run: bool
+    report: Path | None
     json: bool
     quiet: bool
     verbose: bool
 
+    @property
+    def is_batch(self) -> bool:
+        """Whether the destination is a folder: it is a file for one source file."""
+        several = self.files_from is not None or len(self.paths) != 2
+        source = self.paths[0]
+        return several or Path(source).is_dir() or (
+            any(wild in source for wild in "*?[") and not os.path.lexists(source)
+        )  # fmt: skip
+
 
 @click.command(
     cls=SectionedCommand,
-    short_help="Render an audio file through the tape.",
-    epilog="Example: chowtape render in.wav out.flac --drive 0.7 --oversampling 4",
+    short_help="Render audio files through the tape.",
+    epilog="Examples: chowtape render in.wav out.flac --drive 0.7; "
+    "chowtape render stems/ printed/ --jobs 8",
 )
-@click.argument(
-    "paths", nargs=-1, metavar="SRC DST", type=click.Path(path_type=Path, readable=False)
-)
+@click.argument("paths", nargs=-1, metavar="SRC... DST")
 @settings_options
+@option(
+    "Files",
+    "--files-from",
+    metavar="LIST",
+    help="Render the files that a text file names, a path a line; - reads standard input.",
+)
+@option(
+    "Files",
+    "--include",
+    multiple=True,
+    metavar="PATTERN",
+    help="Only files like this, such as '*.wav' or 'drums/**'; may be given again.",
+)
+@option(
+    "Files",
+    "--exclude",
+    multiple=True,
+    metavar="PATTERN",
+    help="No files like this; may be given again.",
+)
+@option(
+    "Files",
+    "--name",
+    metavar="TEMPLATE",
+    help="Name of each output, such as '{stem}-{mode}{ext}'.  [default: the source's]",
+)
+@option(
+    "Files",
+    "--format",
+    "extension",
+    metavar="EXT",
+    help="Container of the outputs: wav, flac, aiff ...  [default: the source's]",
+)
+@option(
+    "Files",
+    "--headroom",
+    type=click.Choice(["set"]),
+    help="Find the one gain that keeps every output from clipping, and apply it to all.",
+)
 @settings_file_option
 @option(
     "Run",
@@ -56,71 +128,128 @@ class RenderRequest:
     metavar="N",
     help="Worker processes; 1 for none.  [default: all cores]",
 )
-@option("Run", "--overwrite", is_flag=True, help="Replace DST if it exists.")
-@option("Run", "--skip-existing", is_flag=True, help="Leave an existing DST as it is.")
-@option("Run", "--keep-times", is_flag=True,
-        help="Give outputs the modification times of their sources.")  # fmt: skip
+@option(
+    "Run",
+    "--dask",
+    metavar="ADDRESS",
+    help="Render on the workers of this Dask scheduler, or of a `local` cluster.",
+)
+@option("Run", "--overwrite", is_flag=True, help="Replace what exists.")
+@option(
+    "Run",
+    "--update",
+    is_flag=True,
+    help="Replace what was made from a source or settings that have changed since.",
+)
+@option("Run", "--skip-existing", is_flag=True, help="Leave what exists as it is.")
+@option("Run", "--fail-fast", is_flag=True, help="End with the first file that fails.")
+@option(
+    "Run",
+    "--keep-times",
+    is_flag=True,
+    help="Give outputs the modification times of their sources.",
+)
 @option("Run", "--dry-run", is_flag=True, help="Say what would be written; write nothing.")
+@option(
+    "Run",
+    "--report",
+    type=click.Path(path_type=Path),
+    metavar="FILE.csv",
+    help="Write a line about each file to a CSV file.",
+)
 @option("Run", "--json", is_flag=True, help="Print the report as JSON on stdout.")
 @option("Run", "--quiet", "-q", is_flag=True, help="Print nothing but errors.")
 @option("Run", "--verbose", "-v", is_flag=True, help="Report everything that was counted.")
-@click.pass_context
+@click.pass_context  # fmt: skip
 def render(
     ctx: click.Context,
     /,
-    paths: tuple[Path, ...],
+    paths: tuple[str, ...],
+    files_from: str | None,
+    include: tuple[str, ...],
+    exclude: tuple[str, ...],
+    name: str | None,
+    extension: str | None,
+    headroom: str | None,
     jobs: int | None,
+    dask: str | None,
     overwrite: bool,
+    update: bool,
     skip_existing: bool,
+    fail_fast: bool,
     keep_times: bool,
     dry_run: bool,
+    report: Path | None,
     json: bool,
     quiet: bool,
     verbose: bool,
     settings_file: Path | None,
     **options: Any,
 ) -> int:
-    """Render the audio file SRC through the tape into DST.
+    """Render the audio files SRC through the tape into DST.
 
-    The format of DST follows from its extension; sample format and rate are the source's unless
-    told otherwise. Nothing is overwritten without --overwrite, and DST appears only when it is
-    whole.
+    SRC is a file, a folder with all below it, or a quoted glob such as 'stems/**/*.wav'. For one
+    file DST is a file, and its extension chooses the format. Otherwise DST is a folder that mirrors
+    the sources; the same command again renders what is missing or failed.
+
+    Sample format and rate are the source's unless told otherwise. Nothing is overwritten without
+    --overwrite, and an output appears only when it is whole.
     """
     plan = plan_from(ctx, options, settings_file)
-    if len(paths) < 2:
+    if len(paths) < (1 if files_from else 2):
         raise click.UsageError("name a source and a destination: chowtape render in.wav out.wav")
-    if len(paths) > 2 or paths[0].is_dir():
-        raise click.UsageError("folders and several sources are not rendered yet: name one file")
-    if skip_existing:
-        raise click.UsageError("--skip-existing is not offered yet: leave it out")
     if quiet and verbose:
         raise click.UsageError("--quiet and --verbose exclude each other")
+    if overwrite and skip_existing:
+        raise click.UsageError("--overwrite and --skip-existing exclude each other")
     request = RenderRequest(
-        source=paths[0],
-        destination=paths[1],
+        paths=paths,
         plan=plan,
+        files_from=files_from,
+        include=include,
+        exclude=exclude,
+        name=name,
+        extension=None if extension is None else extension.lower().lstrip("."),
+        headroom=headroom == "set",
         jobs=jobs or os.cpu_count() or 1,
+        dask=dask,
         overwrite=overwrite,
+        update=update,
+        skip_existing=skip_existing,
+        fail_fast=fail_fast,
         keep_times=keep_times,
         dry_run=dry_run,
+        report=report,
         json=json,
         quiet=quiet,
         verbose=verbose,
     )
-    return run(request)
+    if request.is_batch:
+        return run_batch(request)
+    given = [text for name, text in _FOR_FOLDERS.items() if getattr(request, name)]
+    if given:
+        raise click.UsageError(f"{given[0]} goes with a folder or several sources")
+    return run_file(request)
 
 
-def run(request: RenderRequest) -> int:
-    """Render, report, and return the exit code."""
+def run_file(request: RenderRequest) -> int:
+    """Render one file, report, and return the exit code."""
     from chowtape_cli import report
-    from chowtape_cli.render import failed_report, plan_file, render_file
+    from chowtape_cli.render import FileReport, failed_report, plan_file, render_file
 
-    source, destination = request.source, request.destination
+    source, destination = map(Path, request.paths)
     settings = request.plan.for_file(source.name)
     exit_code = 0
     with report.progress(source.name, enabled=not request.quiet) as progress:
         try:
-            if request.dry_run:
+            if request.skip_existing and os.path.lexists(destination):
+                outcome = FileReport(
+                    source=str(source),
+                    output=str(destination),
+                    status="skipped",
+                    settings=settings.as_dict(),
+                )
+            elif request.dry_run:
                 outcome = plan_file(source, destination, settings, overwrite=request.overwrite)
             else:
                 outcome = render_file(
@@ -141,4 +270,53 @@ def run(request: RenderRequest) -> int:
         elif not request.quiet:
             report.print_report([outcome], verbose=request.verbose)
     report.print_messages([outcome], quiet=request.quiet)
+    if request.report is not None:
+        from chowtape_cli.report_batch import write_csv
+
+        write_csv(request.report, [outcome])
     return exit_code
+
+
+def run_batch(request: RenderRequest) -> int:
+    """Render many files, report, and return the exit code."""
+    from chowtape_cli import report_batch
+    from chowtape_cli.batch import run_batch as render_all
+    from chowtape_cli.report import to_whoever_listens
+
+    with report_batch.watching(enabled=not request.quiet) as watch:
+        result = render_all(_batch_request(request), watch)
+    with to_whoever_listens():
+        if request.json:
+            report_batch.print_batch_json(result, request.plan.base)
+        elif not request.quiet:
+            report_batch.print_batch(result, verbose=request.verbose)
+    report_batch.print_batch_messages(result, quiet=request.quiet)
+    if request.report is not None:
+        report_batch.write_csv(request.report, result.files)
+    return 1 if result.failed else 0
+
+
+def _batch_request(request: RenderRequest) -> BatchRequest:
+    from chowtape_cli.batch import BatchRequest, find_sources
+
+    return BatchRequest(
+        sources=find_sources(
+            request.paths[:-1],
+            files_from=request.files_from,
+            include=request.include,
+            exclude=request.exclude,
+        ),
+        destination=Path(request.paths[-1]),
+        plan=request.plan,
+        name=request.name,
+        extension=request.extension,
+        overwrite=request.overwrite,
+        update=request.update,
+        skip_existing=request.skip_existing,
+        fail_fast=request.fail_fast,
+        headroom=request.headroom,
+        keep_times=request.keep_times,
+        dry_run=request.dry_run,
+        jobs=request.jobs,
+        dask=request.dask,
+    )

@@ -152,11 +152,11 @@ def finish(
     """Return the output: gains and mix, and how it is stored; arguments as in `coding.code`."""
     # the tape is the last that is not linear, so makeup and output gain can wait until here
     makeup = makeup_gain(path.saturation, path.bias) if path.makeup else 1.0
-    gain = makeup * path.output_gain * path.wet
+    gain = makeup * path.output_gain * path.wet * path.trim
     if path.wet == 1.0:
         return code(wet, coding, position, gain=gain, out=out)
     return code(
-        wet, coding, position, gain=gain, dry=dry, share=1.0 - path.wet, out=out
+        wet, coding, position, gain=gain, dry=dry, share=(1.0 - path.wet) * path.trim, out=out
     )  # fmt: skip
 
 

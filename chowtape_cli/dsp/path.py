@@ -20,6 +20,7 @@ class SignalPath:
         wet: share of the tape in the output, 0 to 1.
         makeup: whether the makeup gain is applied.
         dc_block: corner in Hz, 0 for none.
+        trim: linear gain after the mix.
         network: for mode ``stn``, the network of this setting.
     """
 
@@ -34,4 +35,5 @@ class SignalPath:
     wet: float
     makeup: bool
     dc_block: float
+    trim: float = 1.0
     network: TapeNetwork | PluginNetwork | None = None

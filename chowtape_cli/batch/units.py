@@ -1,0 +1,183 @@
+"""What a worker is given: a file, or several short ones that share lanes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from chowtape_cli.dsp.chain import render_short
+from chowtape_cli.dsp.coding import Coded, extent
+from chowtape_cli.dsp.segments import SHORT
+from chowtape_cli.engine import read_all
+from chowtape_cli.errors import ChowtapeError, DiskFullError, SampleError
+from chowtape_cli.render import FileReport, Preparation, failed_report, signal_path
+from chowtape_cli.settings import RenderSettings
+
+if TYPE_CHECKING:
+    from chowtape_cli.pool import Pool
+
+_SHORT_BYTES = 4 * SHORT  # a file that is smaller may be short; its header will say
+
+
+@dataclass(frozen=True)
+class Item:
+    """One file of a batch.
+
+    Attributes:
+        source, output: paths.
+        place: the output's, from the destination.
+        size: of the source, in bytes.
+        settings: what to do.
+        overwrite: whether an existing output is replaced.
+        keep_times: whether the output gets the source's modification time.
+        trim_db: gain after everything else.
+        measured: whether nothing is written, only measured.
+    """
+
+    source: str
+    output: str
+    place: str
+    size: int
+    settings: RenderSettings
+    overwrite: bool = False
+    keep_times: bool = False
+    trim_db: float = 0.0
+    measured: bool = False
+
+
+Unit = tuple[Item, ...]
+
+
+def units_of(items: Sequence[Item], together: int) -> Iterator[Unit]:
+    """Yield items as units, the big ones first; small ones of the same settings share one."""
+    gathered: dict[RenderSettings, list[Item]] = {}
+    for item in sorted(items, key=lambda item: (-item.size, item.place)):
+        if item.size > _SHORT_BYTES:
+            yield (item,)
+            continue
+        group = gathered.setdefault(item.settings, [])
+        group.append(item)
+        if len(group) == together:
+            yield tuple(group)
+            group.clear()
+    for group in gathered.values():
+        if group:
+            yield tuple(group)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a unit.
+
+    Attributes:
+        reports: one for each of its items, in their order.
+        full: why nothing more can be written, where the disk is full.
+    """
+
+    reports: tuple[FileReport, ...]
+    full: str | None = None
+
+
+def render_unit(unit: Unit, pool: Pool | None = None) -> Outcome:
+    """Render every file of a unit; one that fails leaves the others alone.
+
+    Args:
+        unit: what to render.
+        pool: worker processes for the segments of each file; None to render here.
+    """
+    reports: dict[Item, FileReport] = {}
+    try:
+        with ExitStack() as stack:
+            short = []
+            for item in unit:
+                ready = _attempted(item, reports, stack)
+                if ready is None:
+                    continue
+                if len(unit) > 1 and (ready.source.info.frames or SHORT + 1) <= SHORT:
+                    short.append((item, ready))
+                else:
+                    _finish(item, ready, partial(ready.tape, pool), reports)
+            for rate in {ready.source.info.rate for _, ready in short}:
+                alike = [pair for pair in short if pair[1].source.info.rate == rate]
+                _render_together(alike, rate, reports)
+    except DiskFullError as error:
+        return Outcome(tuple(reports[item] for item in unit if item in reports), str(error))
+    return Outcome(tuple(reports[item] for item in unit))
+
+
+def _attempted(item: Item, reports: dict[Item, FileReport], stack: ExitStack) -> Preparation | None:
+    """Return a file that is ready to be rendered, or report why it is not."""
+    try:
+        return stack.enter_context(
+            Preparation(
+                Path(item.source),
+                Path(item.output),
+                item.settings,
+                overwrite=item.overwrite or item.measured,
+                keep_times=item.keep_times,
+                trim_db=item.trim_db,
+            )
+        )
+    except ChowtapeError as error:
+        reports[item] = _failed(item, error)
+        return None
+
+
+def _finish(
+    item: Item,
+    ready: Preparation,
+    tape: Callable[[], Iterator[Coded]],
+    reports: dict[Item, FileReport],
+) -> None:
+    """Write, or measure, what a call gives."""
+    try:
+        reports[item] = ready.measure(tape()) if item.measured else ready.write(tape())
+    except DiskFullError:
+        raise
+    except ChowtapeError as error:
+        reports[item] = _failed(item, error)
+
+
+def _failed(item: Item, error: ChowtapeError) -> FileReport:
+    return failed_report(item.source, item.output, error, item.settings)
+
+
+def _render_together(
+    short: list[tuple[Item, Preparation]], rate: int, reports: dict[Item, FileReport]
+) -> None:
+    sources, kept = [], []
+    for item, ready in short:
+        source = ready.source
+        try:
+            samples = read_all(source.read_packed, source.packing, source.info.channels)
+            extent(samples, 0)
+        except SampleError as error:
+            reports[item] = _failed(item, source.unusable(error))
+        except ChowtapeError as error:
+            reports[item] = _failed(item, error)
+        else:
+            sources.append(samples)
+            kept.append((item, ready))
+    if not kept:
+        return
+    item = kept[0][0]
+    try:
+        path = signal_path(item.settings, item.trim_db)
+    except ChowtapeError as error:
+        reports.update({item: _failed(item, error) for item, _ in kept})
+        return
+    batches = render_short(path, rate, sources, [ready.coding for _, ready in kept])
+    for (item, ready), batch in zip(kept, batches, strict=True):
+        ready.tally.add(batch)
+        tape = [batch.output] if ready.tally.frames else []
+        _finish(item, ready, partial(iter, tape), reports)
+
+
+def without(item: Item, status: str, error: str | None = None) -> FileReport:
+    """Return the report of a file that was not rendered."""
+    report = FileReport(source=item.source, output=item.output, status=status, error=error)
+    return replace(report, settings=item.settings.as_dict(), trim_db=item.trim_db)

@@ -1,0 +1,216 @@
+"""What the user sees of a batch: progress, a table, JSON, and a CSV file."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from chowtape_cli import __version__
+from chowtape_cli.batch import BatchReport, Watch
+from chowtape_cli.files import shown, write_whole
+from chowtape_cli.render import FileReport
+from chowtape_cli.report import open_console
+from chowtape_cli.settings import RenderSettings
+
+if TYPE_CHECKING:
+    from chowtape_cli.batch.units import Item, Unit
+
+_ROWS = 200  # of the table; more are in --json and --report
+_NAMES_AT_ONCE = 3
+_WIDE = 1000
+
+
+def watching(*, enabled: bool) -> AbstractContextManager[Watch]:
+    """Return what shows progress on stderr, if it is a terminal, while its context is open."""
+    return _Bar() if enabled and sys.stderr.isatty() else nullcontext(Watch())
+
+
+class _Bar(Watch, AbstractContextManager["_Bar"]):
+    """Files, audio, speed and time left, and what is in the works."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        self._bar = Progress(
+            TextColumn("{task.description}", markup=False),
+            BarColumn(),
+            TextColumn("{task.fields[text]}", markup=False),
+            console=Console(stderr=True),
+            transient=True,
+            auto_refresh=False,  # a thread would keep workers from being forked
+        )
+        self._task = self._bar.add_task("looking", total=None, text="")
+        self._works: list[str] = []
+
+    def __enter__(self) -> _Bar:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.stop()
+
+    def begin(self, what: str, items: Sequence[Item]) -> None:
+        """Start counting."""
+        self._what, self._files, self._done, self._seconds = what, len(items), 0, 0.0
+        self._began = time.perf_counter()
+        size = sum(item.size for item in items)
+        self._bar.reset(self._task, total=size or None, description=what)
+        self._show()
+
+    def started(self, unit: Unit) -> None:
+        """Name what is in the works."""
+        self._works += [Path(item.source).name for item in unit]
+        self._show()
+
+    def done(self, unit: Unit, reports: Sequence[FileReport]) -> None:
+        """Count what is done."""
+        for item in unit:
+            if Path(item.source).name in self._works:
+                self._works.remove(Path(item.source).name)
+        self._done += len(reports)
+        self._seconds += sum(report.seconds or 0.0 for report in reports)
+        self._bar.advance(self._task, sum(item.size for item in unit))
+        self._show()
+
+    def _show(self) -> None:
+        elapsed = time.perf_counter() - self._began
+        task = self._bar.tasks[0]
+        text = f"{self._done}/{self._files} files, {_duration(self._seconds)} of audio"
+        if elapsed > 0.5 and self._seconds:
+            text += f", {self._seconds / elapsed:.0f}x real time"
+        if elapsed > 0.5 and task.total and task.completed:
+            left = elapsed * (task.total - task.completed) / task.completed
+            text += f", {_duration(left)} left"
+        names = ", ".join(map(shown, self._works[:_NAMES_AT_ONCE]))
+        more = "…" if len(self._works) > _NAMES_AT_ONCE else ""
+        self._bar.update(self._task, text=f"{text}  {names}{more}")
+        self._bar.refresh()
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def print_batch(report: BatchReport, *, verbose: bool = False) -> None:
+    """Print a table of the files and their sum on stdout."""
+    from rich.table import Table
+
+    console = open_console(highlight=False)
+    if not console.is_terminal:  # a file has no edge that names would have to be cut at
+        console.width = _WIDE
+    made = [file for file in report.files if file.status in ("rendered", "planned")]
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for heading in ("output", "audio", "time", "x real time", "in", "out", "clips", "repairs"):
+        justify: Literal["left", "right"] = "left" if heading == "output" else "right"
+        table.add_column(heading, justify=justify, overflow="fold")
+    for file in made if verbose else made[:_ROWS]:
+        table.add_row(*_row(file))
+    if made:
+        console.print(table)
+    if len(made) > _ROWS and not verbose:
+        console.print(f"and {len(made) - _ROWS} more (--verbose shows all)")
+    console.print(_sum(report), soft_wrap=True)
+
+
+def _row(file: FileReport) -> tuple[Any, ...]:
+    from rich.text import Text
+
+    length = "?" if file.seconds is None else _duration(file.seconds)
+    if file.status == "planned":
+        return Text(shown(file.output)), length, *[""] * 6
+    return (
+        Text(shown(file.output)),
+        length,
+        f"{file.wall_seconds:.2f} s",
+        f"{file.realtime:.0f}",
+        _level(file.peak_in_dbfs),
+        _level(file.peak_out_dbfs),
+        str(file.clipped_samples),
+        str(file.seam_repairs),
+    )
+
+
+def _level(dbfs: float | None) -> str:
+    return "silence" if dbfs is None else f"{dbfs:+.1f} dBFS"
+
+
+def _sum(report: BatchReport) -> str:
+    counts: dict[str, int] = {}
+    for file in report.files:
+        counts[file.status] = counts.get(file.status, 0) + 1
+    parts = [f"{count} {status}" for status, count in counts.items()]
+    left_alone = sum(report.left_alone.values())
+    if left_alone:
+        kinds = ", ".join(sorted(map(shown, report.left_alone))[:5])
+        parts.append(f"{left_alone} left alone, being no audio ({kinds})")
+    line = "; ".join(parts)
+    seconds = _rendered_seconds(report)
+    if seconds and report.wall_seconds:
+        speed = seconds / report.wall_seconds
+        line += f"; {_duration(seconds)} of audio in {report.wall_seconds:.1f} s, "
+        line += f"{speed:.0f} times real time"
+    if report.trim_db:
+        line += f"; all turned down by {-report.trim_db:.2f} dB, so that none clips"
+    return line
+
+
+def _rendered_seconds(report: BatchReport) -> float:
+    return sum(file.seconds or 0.0 for file in report.files if file.status == "rendered")
+
+
+def print_batch_json(report: BatchReport, settings: RenderSettings) -> None:
+    """Print the whole report as one JSON object on stdout."""
+    wall = report.wall_seconds
+    whole = {
+        "version": __version__,
+        "settings": settings.as_dict(),
+        "files": [file.as_dict() for file in report.files],
+        "left_alone": report.left_alone,
+        "trim_db": report.trim_db,
+        "stopped": report.stopped,
+        "wall_seconds": wall,
+        "realtime": _rendered_seconds(report) / wall if wall > 0 else None,
+    }
+    print(json.dumps(whole, indent=2, allow_nan=False))
+
+
+def write_csv(path: Path, files: Sequence[FileReport]) -> None:
+    """Write a line about each file.
+
+    Raises:
+        FileError: the file can't be written.
+    """
+    names = [field.name for field in fields(FileReport)]
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(names)
+    for file in files:
+        known = file.as_dict()
+        known["settings"] = json.dumps(known["settings"]) if known["settings"] else ""
+        known["warnings"] = " | ".join(file.warnings)
+        writer.writerow([known[name] for name in names])
+    write_whole(path, text.getvalue().encode("utf-8", "surrogateescape"))
+
+
+def print_batch_messages(report: BatchReport, *, quiet: bool = False) -> None:
+    """Print warnings, unless quiet, and then every failure on stderr: a line each."""
+    for file in () if quiet else report.files:
+        for warning in file.warnings:
+            print(f"chowtape: warning: {shown(warning)}", file=sys.stderr)
+    for file in report.files:
+        if file.error is not None:
+            print(f"chowtape: {shown(file.error)}", file=sys.stderr)
+    if report.stopped is not None:
+        left = sum(file.status == "pending" for file in report.files)
+        print(f"chowtape: {shown(report.stopped)}; {left} files were not begun", file=sys.stderr)
