@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import click
 
 from chowtape_cli import __version__
-from chowtape_cli.cli.ab import ab
-from chowtape_cli.cli.bank import bank
-from chowtape_cli.cli.bench import bench
-from chowtape_cli.cli.demo import demo
-from chowtape_cli.cli.null import null
-from chowtape_cli.cli.plot import plot
-from chowtape_cli.cli.render import render
-from chowtape_cli.cli.settings import settings
-from chowtape_cli.cli.train import train
+
+COMMANDS = ("render", "ab", "null", "settings", "plot", "demo", "bench", "train", "bank")
 
 
 class _Commands(click.Group):
-    """The commands; an interruption passes through, where click would print an empty line."""
+    """The commands; each is imported when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Return their names, in the order of the help."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Return one by its name."""
+        if cmd_name not in COMMANDS:
+            return None
+        command = getattr(import_module(f"chowtape_cli.cli.{cmd_name}"), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run the command that was asked for."""
+        """Run the command that was asked for; an interruption passes through.
+
+        click would print an empty line.
+        """
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
@@ -38,7 +48,3 @@ def chowtape() -> None:
 
     Each COMMAND explains itself: `chowtape COMMAND --help`.
     """
-
-
-for command in (render, ab, null, settings, plot, demo, bench, train, bank):
-    chowtape.add_command(command)
