@@ -75,7 +75,7 @@ class _Kernel:
         if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
             return self.function
         signature = tuple(map(_kind, arguments))
-        name = "kernel_" + _fingerprint(self.function, signature, _target()[1])
+        name = f"{self.__name__}_{_fingerprint(self.function, signature, _target()[1])}"
         code = _read(name)
         if code is None:
             dispatcher = _dispatcher(self.function)

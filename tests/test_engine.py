@@ -21,6 +21,7 @@ from chowtape_cli.dsp import segments
 from chowtape_cli.dsp.hysteresis import Hysteresis
 from chowtape_cli.dsp.jiles_atherton import coefficients
 from chowtape_cli.dsp.kernels import LANES
+from chowtape_cli.dsp.kernels.textbook import textbook_newton
 from chowtape_cli.neural.catalogue import load_any
 
 MODES = ("rk2", "rk4", "nr4", "nr8", "stn")
@@ -74,6 +75,17 @@ def test_segments_give_what_one_run_gives(mode: str, case: str) -> None:
         x = x / 5.0  # past that the explicit solvers are chaotic: a last bit decides what follows
     result = render_array(x, RATE, RenderSettings(mode=mode, **BARE))
     np.testing.assert_allclose(result.samples, serial(x, mode), rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_segments_give_what_the_textbook_gives(case: str) -> None:
+    """The textbook solver: one channel after the other, eight fixed Newton steps."""
+    x = hard_case(case)
+    exact = np.empty(x.T.shape)
+    for channel, field in enumerate(np.ascontiguousarray(x.T)):
+        textbook_newton(field, exact[channel], *coefficients(0.5, 0.5, 0.5), 8)
+    result = render_array(x, RATE, RenderSettings(mode="nr8", **BARE))
+    np.testing.assert_allclose(result.samples, exact.T, rtol=0, atol=1e-7)
 
 
 def test_a_seam_that_disagrees_is_repaired_and_counted() -> None:
@@ -206,6 +218,47 @@ def test_ctrl_c_ends_everything_and_leaves_nothing(tmp_path: Path, long_file: Pa
     assert list(tmp_path.iterdir()) == []
     assert shared_memory() <= before
     deadline = time.monotonic() + 10
-    while any(Path(f"/proc/{pid}").exists() for pid in pids):
+    while any(alive(pid) for pid in pids):
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_a_program_with_threads_gets_spawned_workers(
+    chowtape: Run, tmp_path: Path, long_file: Path
+) -> None:
+    """A fork of a process with threads may never wake up."""
+    (tmp_path / "program.py").write_text(
+        "import sys, threading\n"
+        "from chowtape_cli import RenderSettings, render_file\n"
+        "if __name__ == '__main__':\n"
+        "    threading.Thread(target=threading.Event().wait, daemon=True).start()\n"
+        "    settings = RenderSettings(oversampling=8)\n"
+        "    print(render_file(sys.argv[1], 'threads.wav', settings, jobs=2).status)\n"
+    )
+    program = [sys.executable, "program.py", str(long_file)]
+    done = subprocess.run(
+        program, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+    )  # fmt: skip
+    assert done.stdout.split() == ["rendered"], done.stderr
+    assert chowtape("render", long_file, "calm.wav", "--os", 8, "--jobs", 1).returncode == 0
+    assert (tmp_path / "threads.wav").read_bytes() == (tmp_path / "calm.wav").read_bytes()
+
+
+def test_workers_end_with_a_parent_that_was_killed(tmp_path: Path, long_file: Path) -> None:
+    process = subprocess.Popen(render(long_file, "out.wav", "--jobs", 2, "-q"), cwd=tmp_path)
+    pids = wait_for_workers(process.pid)
+    process.kill()
+    process.wait(timeout=20)
+    deadline = time.monotonic() + 20
+    while any(alive(pid) for pid in pids):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that nobody has buried yet does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False

@@ -19,7 +19,7 @@ from chowtape_cli.dsp.kernels import LANES
 # A recording that is no longer is one segment for each channel.
 SHORT = 65_536
 # Frames of a segment: long, so that little is computed twice, but a batch still fits in memory.
-LONGEST, SHORTEST = 98_304, 8_192
+LONGEST, SHORTEST = 131_072, 8_192
 # Batches of a longer recording come in multiples of this, so that two workers share evenly.
 EVEN_SHARES = 2
 # A recording whose segments would be longer is more than one batch, for workers to share.
