@@ -112,7 +112,7 @@ def render_batch(
         job: how.
         task: the batch.
         before: the tape's state at the first seam where it is known, Shape: (rows, channels).
-        out: where the samples go to; see `coding.empty`.
+        out: where the samples go to; see `coding.code`.
 
     Raises:
         SampleError: a sample of the source is unusable; says where.
