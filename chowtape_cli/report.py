@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from chowtape_cli import __version__
 from chowtape_cli.files import shown
+from chowtape_cli.notices import ignore
 from chowtape_cli.settings import RenderSettings
 
 if TYPE_CHECKING:
@@ -56,10 +57,14 @@ def to_whoever_listens() -> Iterator[None]:
 def progress(name: str, *, enabled: bool = True) -> Iterator[ProgressCall | None]:
     """Show a bar on stderr while the context is open, if stderr is a terminal.
 
+    Where it is not enabled, nor is any notice shown from here on.
+
     Yields:
         What to call with frames done, frames in all (or None) and the sample rate; None where
         nothing is to be shown.
     """
+    if not enabled:
+        ignore()
     if not (enabled and sys.stderr.isatty()):
         yield None
         return
