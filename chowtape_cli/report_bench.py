@@ -86,7 +86,10 @@ def _stages(figures: Sequence[StageFigure]) -> _Table:
 
 def _arithmetic(figures: Sequence[StageFigure]) -> _Table:
     rows = [
-        (stage, *(f"{row.operations:.0f}, {100.0 * (row.of_peak or 0.0):.0f} %" for row in of_stage))
+        (
+            stage,
+            *(f"{row.operations:.0f}, {100.0 * (row.of_peak or 0.0):.0f} %" for row in of_stage),
+        )
         for stage, of_stage in _by_stage(figures).items()
         if of_stage[0].operations is not None
     ]

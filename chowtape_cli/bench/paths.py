@@ -91,17 +91,19 @@ def make_music(path: Path, seconds: float) -> None:
 
 def measure_paths(
     source: Path,
+    folder: Path,
     modes: Sequence[str],
     factors: Sequence[int],
     step: Callable[[str], None] = lambda _: None,
 ) -> list[PathFigure]:
     """Render a file in every mode, at every factor, on one core and on all.
 
-    A first round, in which kernels may be compiled, is watched for its memory and not timed. Then
-    the kinds take turns, for machines drift.
+    A first round is watched for its memory and not timed. Then the kinds take turns, for machines
+    drift.
 
     Args:
         source: the file.
+        folder: where output may go to.
         modes: of the solver.
         factors: of oversampling.
         step: called with what is about to be measured.
@@ -112,10 +114,12 @@ def measure_paths(
     cores = os.cpu_count() or 1
     jobs = (1, cores) if cores > 1 else (1,)
     kinds = [_Kind(mode, factor, n) for mode in modes for factor in factors for n in jobs]
-    output = source.with_name("rendered" + source.suffix)
+    output = folder / "rendered.wav"
     runs = {}
     for kind in kinds:
         step(f"rendering: {_named(kind)}")
+        if kind.jobs == 1:
+            timed(kind.command(source, output))  # kernels may have to be compiled
         runs[kind] = _Runs([], [], _watched(kind.command(source, output)))
     with Source(source) as opened:
         frames, rate, channels = opened.info.frames or 0, opened.info.rate, opened.info.channels
@@ -190,5 +194,3 @@ def _check(exit_code: int, complaint: str) -> None:
     if exit_code:
         last = (complaint.strip().splitlines() or [f"exit code {exit_code}"])[-1]
         raise ChowtapeError(f"a render of the benchmark failed: {last.removeprefix('chowtape: ')}")
-
-

@@ -51,6 +51,7 @@ class StageFigure:
 
 def measure_stages(
     source: Path,
+    folder: Path,
     modes: Sequence[str],
     factors: Sequence[int],
     machine: Machine,
@@ -68,16 +69,16 @@ def measure_stages(
         for factor in factors:
             step(f"timing the stages: {mode}, {factor}x")
             taken = min(
-                (_timed_stages(source, mode, factor) for _ in range(REPEATS)),
+                (_timed_stages(source, folder, mode, factor) for _ in range(REPEATS)),
                 key=lambda seconds: sum(seconds.values()),
             )
             rows += _rows(mode, factor, taken, samples, machine)
     return rows
 
 
-def _timed_stages(source: Path, mode: str, factor: int) -> dict[str, float]:
+def _timed_stages(source: Path, folder: Path, mode: str, factor: int) -> dict[str, float]:
     """Return the seconds of each stage; all together are those of the process."""
-    figures, output = source.with_name("stages.json"), source.with_name("staged" + source.suffix)
+    figures, output = folder / "stages.json", folder / "staged.wav"
     whole = timed([
         *(sys.executable, "-m", "chowtape_cli.bench.timer", str(figures)),
         *("render", str(source), str(output), "--jobs", "1", "--quiet", "--overwrite"),

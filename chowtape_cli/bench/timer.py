@@ -22,9 +22,8 @@ OTHER = "other"
 STARTING = "start-up"
 # What makes up each stage. Where one calls another, the time is the inner one's.
 FUNCTIONS = {
-    "chowtape_cli.render:render_file": OTHER,
     "chowtape_cli.native:_Kernel._prepare": STARTING,
-    "chowtape_cli.neural.catalogue:load_any": STARTING,
+    "chowtape_cli.render:signal_path": STARTING,
     "chowtape_cli.audio_files.source:Source.read": "reading",
     "chowtape_cli.dsp.chain:extent": "reading",
     "chowtape_cli.dsp.chain:cut_batch": "cutting",
@@ -38,6 +37,7 @@ FUNCTIONS = {
     "chowtape_cli.dsp.chain:finish": "coding",
     "chowtape_cli.audio_files.destination:Destination.write_coded": "writing",
     "chowtape_cli.audio_files.destination:Destination._commit": "writing",
+    "chowtape_cli.render:render_file": OTHER,
 }
 
 

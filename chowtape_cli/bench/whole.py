@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -58,20 +57,19 @@ def measure(
         BankError: the networks can't be read.
         ChowtapeError: a render failed.
     """
-    with tempfile.TemporaryDirectory(prefix="chowtape-bench-") as folder:
-        step("making music")
+    with tempfile.TemporaryDirectory(prefix="chowtape-bench-") as name:
+        folder = Path(name)
         if source is None:
-            source = Path(folder) / "music.wav"
+            step("making music")
+            source = folder / "music.wav"
             make_music(source, seconds)
-        else:
-            source = Path(shutil.copy(source, Path(folder) / f"recording{source.suffix}"))
         machine = look_at_machine()
         solvers = measure_solvers(source, step)
-        paths = measure_paths(source, modes, factors, step)
+        paths = measure_paths(source, folder, modes, factors, step)
         return Benchmark(
             seconds=paths[0].realtime * paths[0].wall_seconds,
             machine=machine,
             solvers=solvers,
             paths=paths,
-            stages=measure_stages(source, modes, factors, machine, step),
+            stages=measure_stages(source, folder, modes, factors, machine, step),
         )

@@ -14,7 +14,7 @@ from chowtape_cli.settings import MODES, OVERSAMPLING
 @click.option(
     "--seconds",
     type=click.FloatRange(0.1, 36_000.0),
-    default=30.0,
+    default=90.0,
     show_default=True,
     help="Length of the generated stereo music.",
 )
