@@ -22,7 +22,7 @@ class _Table(NamedTuple):
 
     title: str
     headings: tuple[str, ...]
-    rows: list[tuple[str, ...]]
+    rows: Sequence[tuple[str, ...]]
 
 
 def _tables(benchmark: Benchmark) -> list[_Table]:

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import platform
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from chowtape_cli.dsp.kernels.peak import OPERATIONS, double_peak, single_peak
 
@@ -40,8 +43,8 @@ def look_at_machine() -> Machine:
     return Machine(
         processor=_processor(),
         cores=os.cpu_count() or 1,
-        peak_gflops=_peak(np.float64),
-        peak_gflops_single=_peak(np.float32),
+        peak_gflops=_peak(double_peak, np.float64),
+        peak_gflops_single=_peak(single_peak, np.float32),
     )
 
 
@@ -54,11 +57,10 @@ def _processor() -> str | None:
     return names[0] if names else platform.processor() or None
 
 
-def _peak(kind: type[np.float64] | type[np.float32]) -> float:
+def _peak(loop: Callable[..., None], kind: type) -> float:
     """Return billion operations a second, the most of several tries."""
-    loop = double_peak if kind is np.float64 else single_peak
-    x = np.full(_ITEMS, 0.3, kind)
-    constants = np.array([0.25, 0.1], kind)
+    x: NDArray[Any] = np.full(_ITEMS, 0.3, kind)
+    constants: NDArray[Any] = np.array([0.25, 0.1], kind)
     best = 0.0
     for _ in range(_REPEATS):
         began = time.perf_counter()

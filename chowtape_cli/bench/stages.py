@@ -101,7 +101,7 @@ def _rows(
         each = operations.get(stage)
         single = stage == "hysteresis" and mode in SINGLE_PRECISION
         peak = machine.peak_gflops_single if single else machine.peak_gflops
-        known = each is not None and taken > 0.0
+        speed = each * samples / taken / 1e9 if each is not None and taken > 0.0 else None
         rows.append(
             StageFigure(
                 mode=mode,
@@ -110,7 +110,7 @@ def _rows(
                 seconds=taken,
                 share=taken / whole,
                 operations=each,
-                of_peak=each * samples / taken / 1e9 / peak if known else None,
+                of_peak=None if speed is None else speed / peak,
             )
         )
     return rows
