@@ -21,6 +21,7 @@ import click  # noqa: E402
 from chowtape_cli.cli import chowtape  # noqa: E402
 from chowtape_cli.errors import ChowtapeError  # noqa: E402
 from chowtape_cli.files import shown  # noqa: E402
+from chowtape_cli.notices import listen  # noqa: E402
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -46,7 +47,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _prepare() -> None:
-    """Make streams that can take any file name, and signals that let us clean up."""
+    """Make streams that can take any file name, notices, and signals that let us clean up."""
     if sys.stdout is None:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123
     if sys.stderr is None:
@@ -54,6 +55,7 @@ def _prepare() -> None:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
+    listen(lambda notice: print(f"chowtape: {notice}", file=sys.stderr))
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in _ENDING_SIGNALS:
         if hasattr(signal, name):

@@ -27,6 +27,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
 
+from chowtape_cli.notices import tell
+
 if TYPE_CHECKING:
     from llvmlite import binding as llvm
 
@@ -145,12 +147,10 @@ def _dispatcher(function: FunctionType, *, inline: bool = False) -> Any:
 
 def _compiled(dispatcher: Any, name: str, arguments: tuple[Any, ...]) -> bytes | None:
     """Return a kernel as an object file; None where it can't stand alone."""
-    import logging
-
     import numba
     from llvmlite import binding as llvm
 
-    logging.getLogger("chowtape").info("compiling the kernels for this processor, this once")
+    _say_that_it_takes_long()
 
     def type_of(argument: Any) -> Any:
         if isinstance(argument, np.ndarray):
@@ -177,6 +177,12 @@ def _compiled(dispatcher: Any, name: str, arguments: tuple[Any, ...]) -> bytes |
     if not set(needed) <= {_FREE, *_OF_C}:
         return None
     return bytes(machine.emit_object(module))
+
+
+@cache
+def _say_that_it_takes_long() -> None:
+    """Once, however many kernels are compiled."""
+    tell("compiling the kernels for this processor, this once")
 
 
 @cache

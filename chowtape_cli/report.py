@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from chowtape_cli import __version__
 from chowtape_cli.files import shown
+from chowtape_cli.notices import ignore
 from chowtape_cli.settings import RenderSettings
 
 if TYPE_CHECKING:
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
 
-    from chowtape_cli.bench import Figure
     from chowtape_cli.neural.bank import Bank
     from chowtape_cli.render import FileReport
 
@@ -56,10 +56,14 @@ def to_whoever_listens() -> Iterator[None]:
 def progress(name: str, *, enabled: bool = True) -> Iterator[ProgressCall | None]:
     """Show a bar on stderr while the context is open, if stderr is a terminal.
 
+    Where it is not enabled, nor is any notice shown from here on.
+
     Yields:
         What to call with frames done, frames in all (or None) and the sample rate; None where
         nothing is to be shown.
     """
+    if not enabled:
+        ignore()
     if not (enabled and sys.stderr.isatty()):
         yield None
         return
@@ -178,34 +182,6 @@ def status(text: str) -> Iterator[Callable[[str], None]]:
 
     with Console(stderr=True).status(text) as spinner:
         yield spinner.update
-
-
-def print_bench(figures: Sequence[Figure]) -> None:
-    """Print the benchmark as a table on stdout."""
-    from rich.table import Table
-
-    table = Table(title="Bare hysteresis, one core; error against nr8")
-    table.add_column("solver")
-    headings = ("seconds", "x real time", "Msamples/s", "x nr8", "x textbook", "error (dB)")
-    for heading in headings:
-        table.add_column(heading, justify="right")
-    for row in figures:
-        table.add_row(
-            row.name,
-            f"{row.wall_seconds:.3f}",
-            f"{row.realtime:.1f}",
-            f"{row.megasamples:.2f}",
-            f"{row.ratio_to_nr8:.2f}",
-            f"{row.ratio_to_textbook:.2f}",
-            "-" if row.error_db is None else f"{row.error_db:.0f}",
-        )
-    open_console().print(table)
-
-
-def print_bench_json(figures: Sequence[Figure]) -> None:
-    """Print the benchmark as JSON on stdout."""
-    rows = [asdict(figure) for figure in figures]
-    print(json.dumps({"version": __version__, "solvers": rows}, indent=2, allow_nan=False))
 
 
 # error in dB, and the colour that it and everything above is shown in

@@ -9,5 +9,5 @@ extensions = ["myst_parser", "sphinx_click", "sphinx.ext.autodoc", "sphinx.ext.n
 myst_enable_extensions = ["dollarmath", "amsmath"]
 html_theme = "furo"
 html_title = "chowtape"
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "speed_tables.md"]  # a part of speed.md
 autodoc_typehints = "description"

@@ -186,21 +186,6 @@ def test_the_demo_needs_no_file(chowtape: Run, tmp_path: Path) -> None:
     assert chowtape("demo", "there", "--overwrite").returncode == 0
 
 
-def test_bench_compares_the_solvers_in_one_run(chowtape: Run, tmp_path: Path) -> None:
-    result = chowtape("bench", "--seconds", 1, "--json")
-    assert result.returncode == 0, result.stderr
-    rows = {row["name"]: row for row in json.loads(result.stdout)["solvers"]}
-    assert rows.keys() >= {"textbook", "rk2", "rk4", "nr4", "nr8", "stn 2x4"}
-    assert rows["nr8"]["ratio_to_nr8"] == rows["textbook"]["ratio_to_textbook"] == 1.0
-    for row in rows.values():
-        assert row["realtime"] == pytest.approx(1.0 / row["wall_seconds"])
-        assert row["megasamples"] == pytest.approx(2 * 44_100 / row["wall_seconds"] / 1e6)
-    write_wav(tmp_path / "in.wav", music(0.5, 44_100))
-    table = chowtape("bench", "--file", "in.wav")
-    assert "textbook" in table.stdout
-    assert chowtape("bench", "--file", "missing.wav").returncode == 1
-
-
 def test_the_library_offers_what_the_command_uses(tmp_path: Path) -> None:
     x = music(0.2, 44_100)
     settings = chowtape_cli.RenderSettings(drive=0.8)

@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile as sf
-from conftest import Run, music, write_wav
+from conftest import COMPILING, Run, music, write_wav
 
 
 def check_one_line(result: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
     assert result.returncode == code, result.stderr
-    lines = result.stderr.strip().splitlines()
+    lines = result.stderr.replace(COMPILING, "").strip().splitlines()
     assert len(lines) == 1, result.stderr
     assert lines[0].startswith("chowtape: ")
     for word in words:

@@ -279,10 +279,12 @@ def run_file(request: RenderRequest) -> int:
 
 def run_batch(request: RenderRequest) -> int:
     """Render many files, report, and return the exit code."""
-    from chowtape_cli import report_batch
+    from chowtape_cli import notices, report_batch
     from chowtape_cli.batch import run_batch as render_all
     from chowtape_cli.report import to_whoever_listens
 
+    if request.quiet:
+        notices.ignore()
     with report_batch.watching(enabled=not request.quiet) as watch:
         result = render_all(_batch_request(request), watch)
     with to_whoever_listens():

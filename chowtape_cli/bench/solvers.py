@@ -1,4 +1,4 @@
-"""Timing the solvers: every mode and the textbook form, on the same audio in the same run."""
+"""Timing the bare solvers: every mode and the textbook form, on the same audio, on one core."""
 
 from __future__ import annotations
 
@@ -17,10 +17,9 @@ from chowtape_cli.dsp.hysteresis import Hysteresis
 from chowtape_cli.dsp.jiles_atherton import coefficients
 from chowtape_cli.dsp.kernels import LANES
 from chowtape_cli.dsp.kernels.textbook import textbook_newton
-from chowtape_cli.dsp.synthesis import mix
 from chowtape_cli.neural.catalogue import load_any
 
-RATE = 44_100
+MOST_SECONDS = 30.0
 REPEATS = 3
 BLOCK = 512
 TEXTBOOK = "textbook"
@@ -49,36 +48,31 @@ class Figure:
     error_db: float | None
 
 
-def measure(
-    seconds: float, source: Path | None, step: Callable[[str], None] = lambda _: None
-) -> list[Figure]:
-    """Time each solver on generated stereo audio, or on a recording.
+def measure_solvers(source: Path, step: Callable[[str], None] = lambda _: None) -> list[Figure]:
+    """Time each solver on a recording, on MOST_SECONDS of it at most.
 
     The audio is laid out over all lanes, a stretch of time to each, as the kernels like it; the
     textbook solver takes one channel after the other.
 
     Args:
-        seconds: length of the generated audio.
-        source: a recording to use instead.
-        step: called with the name of each solver before it is measured.
+        source: the recording.
+        step: called with what is about to be measured.
 
     Raises:
         AudioFileError: the recording can't be read.
         BankError: the networks can't be read.
     """
-    if source is None:
-        samples, rate = mix(seconds, RATE), RATE
-    else:
-        with Source(source) as opened:
-            samples = np.concatenate([np.zeros((0, opened.info.channels)), *opened.blocks()])
-            rate = opened.info.rate
+    with Source(source) as opened:
+        rate = opened.info.rate
+        samples = np.zeros((round(MOST_SECONDS * rate), opened.info.channels))
+        samples = samples[: opened.read(samples)]
     rows = _over_lanes(samples)
     exact = _run_mode("nr8", rows)
     times, errors = {}, {}
     for name in (TEXTBOOK, *SOLVERS):
-        step(name)
+        step(f"bare solver: {name}")
         if name == TEXTBOOK:
-            times[name] = min(_timed(_run_textbook, samples) for _ in range(REPEATS))
+            times[name] = min(_timed(run_textbook, samples) for _ in range(REPEATS))
             continue
         errors[name] = _error_db(_run_mode(name, rows), exact)
         times[name] = min(_timed_mode(name, rows) for _ in range(REPEATS))
@@ -142,7 +136,8 @@ def _timed_mode(name: str, rows: NDArray[np.float64]) -> float:
     return total
 
 
-def _run_textbook(samples: NDArray[np.float64]) -> None:
+def run_textbook(samples: NDArray[np.float64]) -> None:
+    """Run the yardstick over every channel, Shape: (frames, channels)."""
     for channel in samples.T:
         field = np.ascontiguousarray(channel)
         textbook_newton(field, np.empty_like(field), *coefficients(0.5, 0.5, 0.5), 8)

@@ -1,0 +1,50 @@
+"""What the processor can do at most: nothing but multiply-adds on numbers in its nearest cache.
+
+Two chains side by side for each item: one alone waits for its own results.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chowtape_cli.native import kernel
+
+STEPS = 32
+OPERATIONS = 4 * STEPS  # for each item and round
+
+
+@kernel
+def double_peak(x: NDArray[np.float64], rounds: int, constants: NDArray[np.float64]) -> None:
+    """Do ``rounds`` times STEPS double steps of Horner's rule for every item, in place.
+
+    Args:
+        x: an even number of items, Shape: (items,).
+        rounds: how often.
+        constants: Shape: (2,).
+    """
+    a, b = constants[0], constants[1]
+    half = x.size // 2
+    for _ in range(rounds):
+        for i in range(half):
+            u, v = x[i], x[i + half]
+            y, z = u, v
+            for _step in range(STEPS):
+                y = (y * u + a) * u + b
+                z = (z * v + a) * v + b
+            x[i], x[i + half] = y, z
+
+
+@kernel
+def single_peak(x: NDArray[np.float32], rounds: int, constants: NDArray[np.float32]) -> None:
+    """Do the same in single precision."""
+    a, b = constants[0], constants[1]
+    half = x.size // 2
+    for _ in range(rounds):
+        for i in range(half):
+            u, v = x[i], x[i + half]
+            y, z = u, v
+            for _step in range(STEPS):
+                y = (y * u + a) * u + b
+                z = (z * v + a) * v + b
+            x[i], x[i + half] = y, z
