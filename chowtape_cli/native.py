@@ -39,6 +39,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 _OPTIONS: dict[str, Any] = {"error_model": "numpy", "fastmath": {"contract", "nsz"}}
 _SUCCESS = (0, -2)  # numba's status of a function that returns a value, or None
 _DIGEST_BYTES = 32
+_HEADER = object.__basicsize__  # bytes of what every object begins with
 _OF_C = ("memcpy", "memmove", "memset", "tanh", "exp", "abort")  # loaded in every process
 _FREE = "NRT_MemInfo_call_dtor"  # frees what a kernel owns; the arrays it is given have no owner
 
@@ -76,7 +77,7 @@ class _Kernel:
     def _prepare(self, arguments: tuple[Any, ...]) -> Callable[..., Any]:
         if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
             return self.function
-        signature = tuple(map(_kind, arguments))
+        signature = tuple(map(_signature, arguments))
         name = f"{self.__name__}_{_fingerprint(self.function, signature, _target()[1])}"
         code = _read(name)
         if code is None:
@@ -89,12 +90,18 @@ class _Kernel:
 
 
 def _kind(argument: Any) -> tuple[str, int]:
-    """Return the type of an argument and how many numbers it is handed over as."""
+    """Return the kind of an argument and how many numbers it is handed over as."""
     if isinstance(argument, np.ndarray):
-        return argument.dtype.char, 1 + argument.ndim
+        return "array", 1
     if isinstance(argument, tuple):
         return type(argument).__name__, len(argument)
     return "int" if isinstance(argument, (int, np.integer)) else "float", 1
+
+
+def _signature(argument: Any) -> object:
+    if isinstance(argument, np.ndarray):
+        return argument.dtype.char, argument.ndim
+    return _kind(argument)
 
 
 def _fingerprint(function: FunctionType, *circumstances: object) -> str:
@@ -226,37 +233,42 @@ def _engine() -> llvm.ExecutionEngine:
 def _unpacking(name: str, entry: str, arguments: tuple[Any, ...]) -> str:
     """Return a function in LLVM's language that calls a kernel with what it finds in memory.
 
-    To hand over one address takes Python a fraction of the time of twenty numbers. An array is
-    there as its address and shape. numba wants it as two owners, its size, the size of an item,
-    the address, the shape and the strides, after two addresses for a result and an exception.
+    To hand over one address takes Python a fraction of the time of twenty numbers, and so does the
+    address of an array's object: where its samples are and its shape stand behind the header that
+    all objects have (numpy's PyArrayObject: data, number of dimensions, dimensions). numba wants an
+    array as two owners, its size, the size of an item, the address, the shape and the strides,
+    after two addresses for a result and an exception.
     """
     lines: list[str] = []
     passed = ["ptr %result", "ptr %exception"]
+
+    def load(kind: str, base: str, offset: int) -> str:
+        number = len(lines)
+        lines.append(f"%at{number} = getelementptr i8, ptr {base}, i64 {offset}")
+        lines.append(f"%value{number} = load {kind}, ptr %at{number}")
+        return f"%value{number}"
+
     count = 0
-
-    def load(kind: str) -> str:
-        nonlocal count
-        lines.append(f"%at{count} = getelementptr i64, ptr %packed, i64 {count}")
-        lines.append(f"%value{count} = load {kind}, ptr %at{count}")
-        count += 1
-        return f"{kind} %value{count - 1}"
-
     for argument in arguments:
         if isinstance(argument, np.ndarray):
-            address = load("ptr")
-            shape = [load("i64") for _ in range(argument.ndim)]
-            sizes = [f"i64 {argument.itemsize}"]
-            for i, length in enumerate(reversed(shape)):
-                product = f"%size{count}_{i}"
-                lines.append(f"{product} = mul {sizes[-1]}, {length.split()[1]}")
-                sizes.append(f"i64 {product}")
-            lines.append(f"%items{count} = udiv {sizes[-1]}, {argument.itemsize}")
-            passed += ["ptr null", "ptr null", f"i64 %items{count}", sizes[0], address, *shape]
-            passed += reversed(sizes[:-1])
-        elif isinstance(argument, tuple):
-            passed += [load("double") for _ in argument]
-        else:
-            passed.append(load("i64" if _kind(argument)[0] == "int" else "double"))
+            array = load("ptr", "%packed", 8 * count)
+            address = load("ptr", array, _HEADER)
+            dimensions = load("ptr", array, _HEADER + 16)
+            shape = [load("i64", dimensions, 8 * i) for i in range(argument.ndim)]
+            strides = [str(argument.itemsize)]
+            for length in reversed(shape):
+                lines.append(f"%size{len(lines)} = mul i64 {strides[0]}, {length}")
+                strides.insert(0, f"%size{len(lines) - 1}")
+            lines.append(f"%items{len(lines)} = udiv i64 {strides.pop(0)}, {argument.itemsize}")
+            size = f"%items{len(lines) - 1}"
+            passed += ["ptr null", "ptr null", f"i64 {size}", f"i64 {argument.itemsize}"]
+            passed += [f"ptr {address}", *(f"i64 {number}" for number in (*shape, *strides))]
+            count += 1
+            continue
+        kind = "i64" if _kind(argument)[0] == "int" else "double"
+        for _ in range(_kind(argument)[1]):
+            passed.append(f"{kind} {load(kind, '%packed', 8 * count)}")
+            count += 1
     return "\n".join([
         "",
         f"define i32 @{name}(ptr %packed) {{",
@@ -277,21 +289,20 @@ def _loaded(name: str, code: bytes, arguments: tuple[Any, ...]) -> Callable[...,
     engine.add_object_file(llvm.ObjectFileRef.from_data(code))
     engine.finalize_object()
     function = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_char_p)(engine.get_function_address(name))
-    kinds = list(map(_kind, arguments))
-    arrays = [isinstance(argument, np.ndarray) for argument in arguments]
-    packed = struct.Struct("".join(
-        "q" * count if array or kind == "int" else "d" * count
-        for (kind, count), array in zip(kinds, arrays, strict=True)
-    ))  # fmt: skip
+    kinds = [_kind(argument) for argument in arguments]
+    packed = struct.Struct(
+        "".join(("q" if kind in ("array", "int") else "d") * count for kind, count in kinds)
+    )
     pack = packed.pack
+    array = np.ndarray
 
     def call(*given: Any) -> None:
         flat: list[Any] = []
         for one in given:
-            if isinstance(one, np.ndarray):
+            if type(one) is array:
                 if not one.flags.c_contiguous:
                     raise ValueError(f"{name} was given an array that is not C-contiguous")
-                flat += (one.__array_interface__["data"][0], *one.shape)
+                flat.append(id(one))
             elif isinstance(one, tuple):
                 flat += one
             else:

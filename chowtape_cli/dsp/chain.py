@@ -36,8 +36,9 @@ from chowtape_cli.dsp.segments import FILTER_REACH, Layout, cut_batch
 
 Samples = NDArray[np.float64]
 
-# Rows that the hysteresis sees at once: every buffer of the path stays in the second-level cache.
-CACHE_ROWS = 2048
+# Rows of source that go through the path at once, and of the raised rate: few enough for every
+# buffer to stay in the second-level cache, and so many that to call the kernels costs little.
+MOST_ROWS, CACHE_ROWS = 1024, 4096
 
 
 @dataclass(frozen=True)
@@ -228,7 +229,7 @@ class _Work:
         sources = seams[segments] + layout.lead - begin - FILTER_REACH
         targets = seams[segments] + layout.settle - begin - FILTER_REACH
         total = int(end.max()) + FILTER_REACH + layout.ahead
-        step = max(1, CACHE_ROWS // factor)
+        step = min(MOST_ROWS, CACHE_ROWS // factor)
         given = 0
         for at in range(0, total, step):
             rows = lanes.rows.blank(min(step, total - at))
@@ -318,7 +319,7 @@ def _run_short(
     """Fill the output of some channels and return the resets of each recording."""
     lanes = _Lanes(path, rate, len(pairs))
     blocker = DCBlocker(path.dc_block, rate) if path.dc_block > 0.0 else None
-    step = max(1, CACHE_ROWS // path.oversampling)
+    step = min(MOST_ROWS, CACHE_ROWS // path.oversampling)
     # the filters ring before the first frame too; the tape rests until then
     lanes.hysteresis.rest(FILTER_REACH * path.oversampling, list(range(len(pairs))))
     longest = max(len(sources[i]) for i, _ in pairs)

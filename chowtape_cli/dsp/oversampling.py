@@ -64,7 +64,8 @@ def _phase(lead: int, x_step: int, taps: NDArray[np.float64]) -> _Phase:
     used = np.flatnonzero(taps)
     first, last = int(used[0]), int(used[-1])
     trimmed = taps[first : last + 1]
-    filled = np.append(trimmed, np.zeros(-trimmed.size % TILE))
+    # a half-band's other phase is one tap: a scaled copy
+    filled = trimmed if trimmed.size == 1 else np.append(trimmed, np.zeros(-trimmed.size % TILE))
     return _Phase(lead - x_step * first, filled)
 
 

@@ -29,6 +29,14 @@ def _add(
     tile, so is every distance between rows.
     """
     count = (y.size // LANES - y_first + y_step - 1) // y_step
+    if taps.size == 1:
+        for n in range(count):
+            first = (newest + x_step * n) * LANES
+            row = (y_first + y_step * n) * LANES
+            X, out = x[first : first + LANES], y[row : row + LANES]
+            for i in range(LANES):
+                out[i] = taps[0] * X[i] if fresh else out[i] + taps[0] * X[i]
+        return
     tiled = count - count % TILE
     s, t = x_step * LANES, y_step * LANES
     for n in range(0, tiled, TILE):
@@ -77,7 +85,7 @@ def raise_rate(
     Args:
         x: rows one after the other, Shape: (rows * LANES,); holds every row that is asked for.
         newest_even: row of ``x`` that the first tap of the first even output reads.
-        even: taps, Shape: (taps,), a multiple of TILE.
+        even: taps, Shape: (taps,), 1 or a multiple of TILE.
         newest_odd: the same for the odd outputs.
         odd: the same for the odd outputs.
         y: rows in the same way.
