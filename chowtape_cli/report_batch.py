@@ -175,8 +175,8 @@ def _rendered_seconds(report: BatchReport) -> float:
 def print_batch_json(report: BatchReport, settings: RenderSettings) -> None:
     """Print the whole report as one JSON object on stdout."""
     wall = report.wall_seconds
-    first = {"version": __version__, "settings": settings.as_dict()}
-    last = {
+    first: dict[str, object] = {"version": __version__, "settings": settings.as_dict()}
+    last: dict[str, object] = {
         "left_alone": report.left_alone,
         "trim_db": report.trim_db,
         "stopped": report.stopped,

@@ -335,6 +335,7 @@ class _Run:
             crew = Alone()
         self._crew = self._stack.enter_context(crew)
         self._manifest.open()
+        self._folders.runs |= self._manifest.interrupted()  # nobody else is at work here
 
     def _workers(self, settings: Iterable[RenderSettings]) -> Workers:
         from chowtape_cli.pool import Pool
@@ -379,7 +380,7 @@ class _Run:
         self._watch.started(unit)
         if recipes is not None:
             for item in unit:
-                self._manifest.begin(item.place, recipes[item.place])
+                self._manifest.begin(item.place, recipes[item.place], item.run)
                 self._folders.make(item)
 
     def _heard(self, unit: Unit, outcome: Outcome) -> Iterator[tuple[Item, FileReport]]:
@@ -417,10 +418,14 @@ def _gain_of(report: FileReport) -> float:
 
 
 class _Folders(AbstractContextManager["_Folders"]):
-    """The folders that outputs go to: made before workers meet there, and left tidy."""
+    """The folders that outputs go to: made before workers meet there, and left tidy.
+
+    Attributes:
+        runs: whose leavings are to be removed.
+    """
 
     def __init__(self, items: Sequence[Item]) -> None:
-        self._run = items[0].run if items else ""
+        self.runs = {item.run for item in items}
         self._made: dict[Path, None] = {}
         self._used: set[Path] = set()
 
@@ -442,5 +447,6 @@ class _Folders(AbstractContextManager["_Folders"]):
     def __exit__(self, *error: object) -> None:
         """Remove what killed workers left, and folders to which nothing came."""
         for folder in self._used:
-            remove_part_files(folder, self._run)
+            for run in self.runs:
+                remove_part_files(folder, run)
         remove_folders(list(reversed(self._made)))

@@ -126,11 +126,17 @@ class Manifest:
         entry: dict[str, Any] = json.loads(self._outputs.get(place, "{}"))
         return entry
 
-    def begin(self, place: str, made: Recipe) -> None:
-        """Write down that an output is in the works, and what stood in its place."""
+    def begin(self, place: str, made: Recipe, run: str) -> None:
+        """Write down that an output is in the works in a run, and what stood in its place."""
         now = identity(self._folder / place)
         ours, _ = _ours(self._entry(place), now)
-        self._note(place, made, status="begun", before=now, written=now if ours else None)
+        written = now if ours else None
+        self._note(place, made, status="begun", run=run, before=now, written=written)
+
+    def interrupted(self) -> set[str]:
+        """Return the runs that ended before all that they had begun was done."""
+        entries = map(self._entry, self._outputs)
+        return {entry["run"] for entry in entries if entry.get("status") == "begun"}
 
     def note(self, place: str, made: Recipe, status: str) -> None:
         """Write down what became of an output that was begun."""
@@ -192,6 +198,9 @@ class Manifest:
             check_not_full(self._path, error)
             raise FileError(f"{shown(self._path)}: can't be written ({error.strerror})") from error
 
+    def _is_there(self, place: str) -> bool:
+        return _ours(self._entry(place), identity(self._folder / place))[0]
+
     def close(self) -> None:
         """Write the manifest anew, a line an output; remove one that says nothing."""
         if self._file is None:
@@ -199,11 +208,7 @@ class Manifest:
         with contextlib.suppress(OSError):  # a full disk; what was written before is there
             self._file.close()
         self._file = None
-        for place in [
-            p for p, line in self._outputs.items() if json.loads(line)["written"] is None
-        ]:
-            del self._outputs[place]
-        if not self._outputs and not self._gains:
+        if not self._gains and not any(map(self._is_there, self._outputs)):
             self._path.unlink(missing_ok=True)
             remove_folders(self._missing)
             return
