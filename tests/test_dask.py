@@ -35,7 +35,16 @@ class Cluster:
         folder.mkdir()
         self._folder = folder
         self.processes = [
-            self._start("scheduler", "--port", "0", "--no-dashboard", "--scheduler-file", "where")
+            self._start(
+                "scheduler",
+                "--host",
+                "127.0.0.1",
+                "--port",
+                "0",
+                "--no-dashboard",
+                "--scheduler-file",
+                "where",
+            )
         ]
         where = folder / "where"
         wait_until(lambda: where.exists() and where.read_text().strip().endswith("}"))
@@ -57,9 +66,8 @@ class Cluster:
         )  # fmt: skip
 
     def end(self) -> None:
-        for process in reversed(self.processes):
-            process.terminate()
         for process in self.processes:
+            process.kill()
             process.wait(timeout=60)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import signal
 import warnings
 from collections import deque
 from collections.abc import Iterator
@@ -59,7 +60,7 @@ class Dask(AbstractContextManager["Dask"]):
         dask.config.set({"distributed.scheduler.allowed-failures": LIVES - 1})
         return self._distributed.LocalCluster(
             n_workers=jobs, threads_per_worker=1, processes=True, dashboard_address=None,
-            memory_limit=None, silence_logs=logging.CRITICAL + 1,
+            memory_limit=None, silence_logs=logging.CRITICAL + 1, preload=[__name__],
         )  # fmt: skip
 
     def _connected(self, where: Any, address: str) -> Any:
@@ -145,6 +146,11 @@ class Dask(AbstractContextManager["Dask"]):
             f"the Dask cluster is lost ({type(error).__name__}: {shown(str(error))}); the same "
             "command again goes on from here"
         )
+
+
+def dask_setup(_worker: object) -> None:
+    """In a worker of our own cluster: leave Ctrl-C, which reaches the whole group, to us."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _version() -> str:
