@@ -45,6 +45,10 @@ class WorkerError(ChowtapeError):
     """Worker processes that keep being killed."""
 
 
+class ClusterError(ChowtapeError):
+    """A cluster that does not answer, or not as it should."""
+
+
 class MissingPackageError(ChowtapeError):
     """A package that only some commands need, and that is not installed."""
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import shutil
 import tempfile
 from pathlib import Path
 
-from chowtape_cli.errors import FileError
+from chowtape_cli.errors import DiskFullError, FileError
+
+_PART_PREFIX, _PART_SUFFIX = ".chowtape-", ".part"
 
 
 def shown(path: Path | str) -> str:
@@ -56,6 +59,7 @@ def make_folders(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
+        check_not_full(folder, error)
         raise FileError(
             f"{shown(folder)}: can't be made ({error.strerror}); choose another destination"
         ) from error
@@ -68,11 +72,13 @@ def remove_folders(folders: list[Path]) -> None:
             folder.rmdir()
 
 
-def make_part_file(place: Path) -> Path:
-    """Make an empty file beside a place."""
+def make_part_file(place: Path, run: str = "") -> Path:
+    """Make an empty file beside a place, which `remove_part_files` finds by its run."""
+    prefix = _PART_PREFIX + run
     try:
-        handle, name = tempfile.mkstemp(prefix=".chowtape-", suffix=".part", dir=place.parent)
+        handle, name = tempfile.mkstemp(prefix=prefix, suffix=_PART_SUFFIX, dir=place.parent)
     except OSError as error:
+        check_not_full(place.parent, error)
         raise FileError(
             f"{shown(place.parent)}: is not writable ({error.strerror}); choose another destination"
         ) from error
@@ -80,9 +86,25 @@ def make_part_file(place: Path) -> Path:
     return Path(name)
 
 
+def remove_part_files(folder: Path, run: str) -> None:
+    """Remove what processes of a run left in a folder when they were killed."""
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith(_PART_PREFIX + run) and entry.name.endswith(_PART_SUFFIX):
+                Path(entry.path).unlink(missing_ok=True)
+
+
+def check_not_full(path: Path, error: OSError) -> None:
+    """Raise DiskFullError if that is what an error is about."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        raise DiskFullError(
+            f"{shown(path)}: can't be written: the disk is full; make room or choose another place"
+        ) from error
+
+
 def replace_beginning(path: Path, length: int, beginning: bytes) -> None:
     """Put other bytes in place of the first ``length`` bytes of a file."""
-    changed = make_part_file(path)
+    changed = make_part_file(path, path.stem.removeprefix(_PART_PREFIX))
     try:
         with path.open("rb") as old, changed.open("wb") as new:
             old.seek(length)

@@ -6,6 +6,11 @@ import unicodedata
 from fnmatch import fnmatchcase
 
 
+def is_glob(name: str) -> bool:
+    """Tell whether a name is a pattern: it has a wildcard."""
+    return any(wild in name for wild in "*?[")
+
+
 def matches(pattern: str, relative: str) -> bool:
     """Tell whether a pattern chooses a file.
 

@@ -229,6 +229,7 @@ class Preparation(AbstractContextManager["Preparation"]):
         overwrite: whether an existing destination is replaced.
         keep_times: whether the destination gets the modification time of the source.
         trim_db: gain after the mix.
+        run: what the file in the making is marked with.
 
     Raises:
         AudioFileError: the source can't be read, or the destination can't be written so.
@@ -249,6 +250,7 @@ class Preparation(AbstractContextManager["Preparation"]):
         overwrite: bool = False,
         keep_times: bool = False,
         trim_db: float = 0.0,
+        run: str = "",
     ) -> None:
         self._began = time.perf_counter()
         self.settings = settings
@@ -256,6 +258,7 @@ class Preparation(AbstractContextManager["Preparation"]):
         self._destination = destination
         self._overwrite = overwrite
         self._keep_times = keep_times
+        self._run = run
         self.tally = Tally()
         self.source = Source(source)
         try:
@@ -316,6 +319,7 @@ class Preparation(AbstractContextManager["Preparation"]):
             times=(stat.st_atime_ns, stat.st_mtime_ns) if self._keep_times else None,
             dither=self.settings.dither,
             overwrite=self._overwrite,
+            run=self._run,
         ) as output:
             for block in self._final(tape):
                 output.write_coded(block)

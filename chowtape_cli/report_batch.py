@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from chowtape_cli import __version__
 from chowtape_cli.batch import BatchReport, Watch
+from chowtape_cli.errors import FileError
 from chowtape_cli.files import shown, write_whole
 from chowtape_cli.render import FileReport
 from chowtape_cli.report import open_console
@@ -23,6 +24,8 @@ from chowtape_cli.settings import RenderSettings
 if TYPE_CHECKING:
     from chowtape_cli.batch.units import Item, Unit
 
+_CSV_BEGINS = b"source,output,status,"
+_LINES = 50  # of warnings, and of outputs that are outdated
 _ROWS = 200  # of the table; more are in --json and --report
 _NAMES_AT_ONCE = 3
 _WIDE = 1000
@@ -172,17 +175,40 @@ def _rendered_seconds(report: BatchReport) -> float:
 def print_batch_json(report: BatchReport, settings: RenderSettings) -> None:
     """Print the whole report as one JSON object on stdout."""
     wall = report.wall_seconds
-    whole = {
-        "version": __version__,
-        "settings": settings.as_dict(),
-        "files": [file.as_dict() for file in report.files],
+    first: dict[str, object] = {"version": __version__, "settings": settings.as_dict()}
+    last: dict[str, object] = {
         "left_alone": report.left_alone,
         "trim_db": report.trim_db,
         "stopped": report.stopped,
         "wall_seconds": wall,
         "realtime": _rendered_seconds(report) / wall if wall > 0 else None,
     }
-    print(json.dumps(whole, indent=2, allow_nan=False))
+    # piece by piece: all of it at once would be a text of many megabytes
+    print(_indented(first).removesuffix("\n}") + ',\n  "files": [', end="")
+    for number, file in enumerate(report.files):
+        text = _indented(file.as_dict()).replace("\n", "\n    ")
+        print(",\n    " if number else "\n    ", text, sep="", end="")
+    print("\n  ],", _indented(last).removeprefix("{"), sep="")
+
+
+def _indented(value: dict[str, object]) -> str:
+    return json.dumps(value, indent=2, allow_nan=False)
+
+
+def check_csv(path: Path) -> None:
+    """Raise FileError where a report can't be written, or would replace something else."""
+    if path.is_dir():
+        raise FileError(f"{shown(path)}: is a folder; name a file such as report.csv")
+    try:
+        with path.open("rb") as file:
+            begins = file.read(len(_CSV_BEGINS))
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        message = f"{shown(path)}: can't be read ({error.strerror}); name another file"
+        raise FileError(message) from error
+    if begins not in (b"", _CSV_BEGINS):
+        raise FileError(f"{shown(path)}: exists already and is no report; name another file")
 
 
 def write_csv(path: Path, files: Sequence[FileReport]) -> None:
@@ -203,14 +229,22 @@ def write_csv(path: Path, files: Sequence[FileReport]) -> None:
     write_whole(path, text.getvalue().encode("utf-8", "surrogateescape"))
 
 
-def print_batch_messages(report: BatchReport, *, quiet: bool = False) -> None:
-    """Print warnings, unless quiet, and then every failure on stderr: a line each."""
-    for file in () if quiet else report.files:
-        for warning in file.warnings:
-            print(f"chowtape: warning: {shown(warning)}", file=sys.stderr)
-    for file in report.files:
-        if file.error is not None:
-            print(f"chowtape: {shown(file.error)}", file=sys.stderr)
+def print_batch_messages(
+    report: BatchReport, *, quiet: bool = False, verbose: bool = False
+) -> None:
+    """Print on stderr, a line each: warnings, unless quiet, what is outdated, and failures last."""
+    warnings = [f"warning: {text}" for file in report.files for text in file.warnings]
+    outdated = [file.error for file in report.files if file.status == "outdated" and file.error]
+    for lines in ([] if quiet else warnings, outdated):
+        _complain(lines if verbose else lines[:_LINES])
+        if len(lines) > _LINES and not verbose:
+            _complain([f"and {len(lines) - _LINES} more like this (--verbose shows all)"])
+    _complain([file.error for file in report.files if file.status == "failed" and file.error])
     if report.stopped is not None:
         left = sum(file.status == "pending" for file in report.files)
         print(f"chowtape: {shown(report.stopped)}; {left} files were not begun", file=sys.stderr)
+
+
+def _complain(lines: Sequence[str]) -> None:
+    for line in lines:
+        print(f"chowtape: {shown(line)}", file=sys.stderr)

@@ -34,9 +34,10 @@ def workers(jobs: int) -> Iterator[ProcessPoolExecutor]:
     try:
         yield pool
     except BaseException:
-        pool.shutdown(wait=False, cancel_futures=True)
         for child in multiprocessing.active_children():
             child.terminate()
+        # its thread sees that they are gone; one that outlives us would stumble over closed pipes
+        pool.shutdown(cancel_futures=True)
         raise
     finally:
         pool.shutdown()

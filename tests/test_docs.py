@@ -54,13 +54,23 @@ def test_the_second_line_is_what_ci_runs() -> None:
     assert "Set up and pass the tests" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
 
-PAGES = ("README.md", "docs/usage.md", "docs/compare.md", "docs/plots.md", "docs/index.md")
+PAGES = (
+    "README.md",
+    "docs/usage.md",
+    "docs/batch.md",
+    "docs/cluster.md",
+    "docs/compare.md",
+    "docs/plots.md",
+    "docs/index.md",
+)
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_command_of_a_page_runs(chowtape: Run, tmp_path: Path, page: str) -> None:
     write_wav(tmp_path / "in.wav", 0.5 * music(0.5, 44_100), subtype="PCM_16")
     write_wav(tmp_path / "mix.wav", 0.5 * music(0.5, 44_100))
+    for name in ("drums/kick.wav", "bass é.wav", "old/bass.wav"):
+        write_wav(tmp_path / "stems" / name, 0.5 * music(0.1, 44_100), subtype="PCM_16")
     (tmp_path / ".config" / "fish" / "completions").mkdir(parents=True)
     text = (ROOT / page).read_text(encoding="utf-8")
     lines = [line for block in blocks(text, "sh") for line in block.splitlines()]

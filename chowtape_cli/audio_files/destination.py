@@ -113,6 +113,7 @@ class Destination:
         times: tuple[int, int] | None = None,
         dither: bool = True,
         overwrite: bool = False,
+        run: str = "",
     ) -> None:
         self.path = path
         self.clipped = 0
@@ -131,7 +132,7 @@ class Destination:
         self._part: Path | None = None
         try:
             make_folders(self._place.parent)
-            self._part = make_part_file(self._place)
+            self._part = make_part_file(self._place, run)
             self._file = self._open()
             self._carry()
         except BaseException:

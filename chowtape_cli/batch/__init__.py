@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import math
+import secrets
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chowtape_cli.audio_files.formats import INTEGER_BITS
+from chowtape_cli.batch.crew import Alone, Workers
 from chowtape_cli.batch.manifest import (
     OUTDATED,
     UNKNOWN,
     UP_TO_DATE,
     Manifest,
     Recipe,
-    recipe,
 )
 from chowtape_cli.batch.sources import (
     Found,
@@ -30,18 +31,27 @@ from chowtape_cli.batch.sources import (
 from chowtape_cli.batch.units import Item, Outcome, Unit, render_unit, units_of, without
 from chowtape_cli.dsp.coding import FLOAT64, Coding
 from chowtape_cli.engine import warm
-from chowtape_cli.errors import ChowtapeError, PlanError
-from chowtape_cli.files import exists_already, shown
+from chowtape_cli.errors import ChowtapeError, ClusterError, DiskFullError, FileError, PlanError
+from chowtape_cli.files import (
+    exists_already,
+    make_folders,
+    missing_folders,
+    remove_folders,
+    remove_part_files,
+    shown,
+)
 from chowtape_cli.render import FileReport, failed_report, plan_file, signal_path
 
 if TYPE_CHECKING:
     from chowtape_cli.batch.crew import Crew
     from chowtape_cli.pool import Pool
+    from chowtape_cli.settings import RenderSettings
     from chowtape_cli.settings_file import SettingsPlan
 
 __all__ = ["BatchReport", "BatchRequest", "Found", "Sources", "find_sources", "run_batch"]
 
 TOGETHER = 16  # short files that one worker is given at a time
+_FAIL_FAST = "stopped at the first file that failed (--fail-fast)"
 _SHARED_BYTES = 8_000_000  # a smaller file is not worth more than one worker
 
 
@@ -127,46 +137,60 @@ def run_batch(request: BatchRequest, watch: Watch | None = None) -> BatchReport:
         PlanError: sources and destination do not go together; nothing was rendered.
         FileError: the destination's manifest can't be read or written.
         MissingPackageError: Dask is not installed.
+        ClusterError: it does not answer.
     """
-    watch = watch or Watch()
     began = time.perf_counter()
     items = _items(request)
     manifest = Manifest(request.destination)
     if request.dry_run:
-        return BatchReport(
-            [_planned(request, manifest, item) for item in items], request.sources.left_alone
-        )
-    run = _Run(request, manifest, watch)
+        files = [_planned(request, manifest, item) for item in items]
+        return BatchReport(_unreadable(request) + files, request.sources.left_alone)
+    run = _Run(request, manifest, watch or Watch())
     try:
-        with ExitStack() as stack:
-            run.open(stack, items)
-            trim_db = run.find_headroom(items) if request.headroom else 0.0
-            items = [replace(item, trim_db=trim_db) for item in items]
-            run.render(items)
+        trim_db = run.through(items)
     finally:
         manifest.close()
     files = [run.reports.get(item.place) or without(item, "pending") for item in items]
-    wall = time.perf_counter() - began
-    return BatchReport(files, request.sources.left_alone, trim_db, wall, run.stopped)
+    return BatchReport(
+        files=_unreadable(request) + files,
+        left_alone=request.sources.left_alone,
+        trim_db=trim_db,
+        wall_seconds=time.perf_counter() - began,
+        stopped=run.stopped,
+    )
+
+
+def _unreadable(request: BatchRequest) -> list[FileReport]:
+    """Return a failure for each folder that could not be searched."""
+    return [
+        FileReport(
+            source=folder,
+            output=str(request.destination),
+            status="failed",
+            error=f"{shown(folder)}: can't be searched ({reason}); check its rights",
+        )
+        for folder, reason in request.sources.unreadable
+    ]
 
 
 def _items(request: BatchRequest) -> list[Item]:
     """Return what is to be rendered, after everything that can be checked beforehand."""
     found = request.sources.files
-    if not found:
+    if not found and not request.sources.unreadable:
         raise PlanError("there is no audio file among the sources; check the path and --include")
     if request.destination.exists() and not request.destination.is_dir():
         raise PlanError(
             f"{shown(request.destination)}: is a file, and several sources need a folder; "
             "name another one"
         )
-    check_apart(request.sources, request.destination)
+    run = f"{secrets.token_hex(4)}-"
     settings = [request.plan.for_file(one.relative) for one in found]
     places = [
         place_of(one, own, number, request.name, request.extension)
         for number, (one, own) in enumerate(zip(found, settings, strict=True), 1)
     ]
     check_distinct(list(zip(found, places, strict=True)))
+    check_apart(request.sources, request.destination, places)
     return [
         Item(
             source=one.path,
@@ -175,13 +199,14 @@ def _items(request: BatchRequest) -> list[Item]:
             size=one.size,
             settings=own,
             keep_times=request.keep_times,
+            run=run,
         )
         for one, own, place in zip(found, settings, places, strict=True)
     ]
 
 
 def _planned(request: BatchRequest, manifest: Manifest, item: Item) -> FileReport:
-    decided = _decided(request, manifest, item, _recipe(item))
+    decided = _decided(request, manifest, item, _recipe(manifest, item))
     if isinstance(decided, FileReport):
         return decided
     try:
@@ -190,8 +215,8 @@ def _planned(request: BatchRequest, manifest: Manifest, item: Item) -> FileRepor
         return failed_report(item.source, item.output, error, item.settings)
 
 
-def _recipe(item: Item) -> Recipe:
-    return recipe(Path(item.source), item.settings, item.trim_db)
+def _recipe(manifest: Manifest, item: Item) -> Recipe:
+    return manifest.recipe(Path(item.source), item.settings, item.trim_db)
 
 
 def _decided(
@@ -201,6 +226,8 @@ def _decided(
     if request.overwrite:
         return replace(item, overwrite=True)
     state = manifest.state(item.place, wanted)
+    if state == OUTDATED and wanted.made_from is None:  # whoever opens it will say why
+        return item
     if state in (UP_TO_DATE, OUTDATED, UNKNOWN) and request.skip_existing:
         return without(item, "skipped")
     if state == UP_TO_DATE:
@@ -227,100 +254,199 @@ class _Run:
         self._request = request
         self._manifest = manifest
         self._watch = watch
+        self._crew: Crew | None = None
         self._pool: Pool | None = None
+        self._settings: dict[RenderSettings, dict[str, object]] = {}
         self.reports: dict[str, FileReport] = {}
         self.stopped: str | None = None
 
-    def open(self, stack: ExitStack, items: Sequence[Item]) -> None:
-        """Start those who render."""
-        from chowtape_cli.batch.crew import Alone, Dask, Workers
+    def through(self, items: Sequence[Item]) -> float:
+        """Do everything; return the gain in dB that all outputs got."""
+        trim_db = 0.0
+        # what is entered last is left first: the workers end before their leavings are removed
+        with _Folders(items) as folders, ExitStack() as stack:
+            self._stack, self._folders = stack, folders
+            try:
+                if self._request.headroom:
+                    trim_db = self._find_headroom(items)
+                if self.stopped is None:
+                    self._render([replace(item, trim_db=trim_db) for item in items])
+            except (DiskFullError, ClusterError) as error:
+                if self._crew is None:  # nothing was begun
+                    raise
+                self.stopped = str(error)
+        return trim_db
 
-        request = self._request
-        if request.dask is not None:
-            self._crew: Crew = stack.enter_context(Dask(request.dask, request.jobs))
-        elif request.jobs > 1 and len(items) > 1:
-            from chowtape_cli.pool import Pool
-
-            for settings in {item.settings for item in items}:
-                try:  # what is compiled now, workers need not
-                    warm(signal_path(settings), FLOAT64, Coding())
-                except ChowtapeError:  # each file says so by itself
-                    continue
-            self._pool = stack.enter_context(Pool(request.jobs))
-            self._crew = stack.enter_context(Workers(self._pool))
-        else:
-            self._crew = stack.enter_context(Alone())
-
-    def find_headroom(self, items: Sequence[Item]) -> float:
+    def _find_headroom(self, items: Sequence[Item]) -> float:
         """Return the gain in dB, 0 at most, that keeps every output from clipping."""
-        measured = [replace(item, measured=True) for item in items]
-        self._watch.begin("measuring", measured)
-        gain = 1.0
-        for item, report in self._each(measured):
+        gains, unknown = [1.0], []
+        recipes = {item.place: _recipe(self._manifest, item) for item in items}
+        for item in items:
+            gain = self._manifest.gain(item.place, recipes[item.place])
+            if gain is None:
+                unknown.append(replace(item, measured=True))
+            else:
+                gains.append(gain)
+        self._begin("measuring", unknown)
+        for item, report in self._each(unknown):
             if report.status == "failed":
                 self.reports[item.place] = report
-            elif report.peak_out_dbfs is not None:
-                bits = INTEGER_BITS.get(report.subtype or "", 24)
-                highest = 1.0 - 2.0 ** (2 - bits)  # a step for rounding, and one for dither
-                gain = min(gain, highest / 10.0 ** (report.peak_out_dbfs / 20.0))
-        self.stopped = None
+                continue
+            gains.append(_gain_of(report))
+            self._manifest.note_gain(item.place, recipes[item.place], gains[-1])
+        gain = min(gains)
         return math.floor(2000.0 * math.log10(gain)) / 100.0 if gain < 1.0 else 0.0
 
-    def render(self, items: Sequence[Item]) -> None:
+    def _render(self, items: Sequence[Item]) -> None:
         """Render what needs it, and note in the manifest what became of it."""
-        wanted, recipes = [], {}
+        wanted: list[Item] = []
+        recipes: dict[str, Recipe] = {}
         for item in items:
             if item.place in self.reports:  # it could not even be measured
                 continue
-            recipes[item.place] = _recipe(item)
-            decided = _decided(self._request, self._manifest, item, recipes[item.place])
+            made = _recipe(self._manifest, item)
+            decided = _decided(self._request, self._manifest, item, made)
             if isinstance(decided, FileReport):
                 self.reports[item.place] = decided
+                if decided.status == "failed" and self._request.fail_fast:
+                    self.stopped = _FAIL_FAST
+                    return
             else:
                 wanted.append(decided)
-        self._watch.begin("rendering", wanted)
-        for item, report in self._each(wanted):
+                recipes[item.place] = made
+        self._begin("rendering", wanted)
+        for item, report in self._each(wanted, recipes):
             self.reports[item.place] = report
             self._manifest.note(item.place, recipes[item.place], report.status)
 
-    def _each(self, items: Sequence[Item]) -> Iterator[tuple[Item, FileReport]]:
-        """Yield the report of each item, as they come."""
+    def _begin(self, what: str, items: Sequence[Item]) -> None:
+        """Start those who render, if there is something to do and they have not been started."""
+        self._watch.begin(what, items)
+        if self._crew is not None or not items:
+            return
+        request = self._request
+        if request.dask is not None:
+            from chowtape_cli.batch.cluster import Dask
+
+            crew: Crew = Dask(request.dask, request.jobs)
+        elif request.jobs > 1 and (len(items) > 1 or items[0].size > _SHARED_BYTES):
+            crew = self._workers({item.settings for item in items})
+        else:
+            crew = Alone()
+        self._crew = self._stack.enter_context(crew)
+        self._manifest.open()
+        self._folders.runs |= self._manifest.interrupted()  # nobody else is at work here
+
+    def _workers(self, settings: Iterable[RenderSettings]) -> Workers:
+        from chowtape_cli.pool import Pool
+
+        for one in settings:
+            try:  # what is compiled now, workers need not
+                warm(signal_path(one), FLOAT64, Coding())
+            except ChowtapeError:  # each file says so by itself
+                continue
+        self._pool = self._stack.enter_context(Pool(self._request.jobs))
+        return Workers(self._pool)
+
+    def _each(
+        self, items: Sequence[Item], recipes: Mapping[str, Recipe] | None = None
+    ) -> Iterator[tuple[Item, FileReport]]:
+        """Yield the report of each item, as they come; those with recipes are written."""
+        if not items:
+            return
+        assert self._crew is not None
         shared, rest = self._apart(items)
-        for item in shared:
-            self._watch.started((item,))
-            yield from self._heard((item,), self._render_shared(item))
-            if self.stopped:
-                return
         # no worker should have all the short files while another one has none
         together = min(TOGETHER, -(-len(rest) // self._request.jobs))
-        for event, unit, outcome in self._crew.render(units_of(rest, together)):
+        for item in shared:
+            if self.stopped is not None:
+                return
+            self._started((item,), recipes)
+            yield from self._heard((item,), render_unit((item,), self._pool))
+        for event, unit, outcome in self._crew.render(self._until_stopped(rest, together)):
             if event == "started":
-                self._watch.started(unit)
+                self._started(unit, recipes)
             elif outcome is not None:
                 yield from self._heard(unit, outcome)
-                if self.stopped:
-                    return
+
+    def _until_stopped(self, items: Sequence[Item], together: int) -> Iterator[Unit]:
+        """Yield units; what is under way when one fails the batch is still finished."""
+        for unit in units_of(items, together):
+            if self.stopped is not None:
+                return
+            yield unit
+
+    def _started(self, unit: Unit, recipes: Mapping[str, Recipe] | None) -> None:
+        self._watch.started(unit)
+        if recipes is not None:
+            for item in unit:
+                self._manifest.begin(item.place, recipes[item.place], item.run)
+                self._folders.make(item)
 
     def _heard(self, unit: Unit, outcome: Outcome) -> Iterator[tuple[Item, FileReport]]:
         self._watch.done(unit, outcome.reports)
-        by_source = {report.output: report for report in outcome.reports}
+        by_output = {report.output: report for report in outcome.reports}
         for item in unit:
-            if item.output in by_source:
-                yield item, by_source[item.output]
+            if item.output in by_output:
+                # thousands of reports would hold as many copies of the same settings
+                settings = self._settings.setdefault(item.settings, item.settings.as_dict())
+                yield item, replace(by_output[item.output], settings=settings)
+        failed = any(report.status == "failed" for report in outcome.reports)
+        if self.stopped is None and failed and self._request.fail_fast:
+            self.stopped = _FAIL_FAST
         if outcome.full is not None:
             self.stopped = outcome.full
-        failed = [report for report in outcome.reports if report.status == "failed"]
-        if failed and self._request.fail_fast:
-            self.stopped = "stopped at the first file that failed (--fail-fast)"
 
     def _apart(self, items: Sequence[Item]) -> tuple[list[Item], list[Item]]:
         """Return the files so big that all workers share one, and the others."""
         if self._pool is None:
             return [], list(items)
         share = sum(item.size for item in items) / (2 * self._pool.jobs)
-        big = [item for item in items if item.size > max(share, _SHARED_BYTES)]
-        big.sort(key=lambda item: -item.size)
-        return big, [item for item in items if item not in big]
+        limit = max(share, _SHARED_BYTES)
+        big = sorted((item for item in items if item.size > limit), key=lambda item: -item.size)
+        return big, [item for item in items if item.size <= limit]
 
-    def _render_shared(self, item: Item) -> Outcome:
-        return render_unit((item,), self._pool)
+
+def _gain_of(report: FileReport) -> float:
+    """Return the gain, 1 at most, with which an output does not clip."""
+    if report.peak_out_dbfs is None:
+        return 1.0
+    bits = INTEGER_BITS.get(report.subtype or "", 24)
+    highest = 1.0 - 2.0 ** (2 - bits)  # a step for rounding, and one for dither
+    peak: float = 10.0 ** (report.peak_out_dbfs / 20.0)
+    return min(1.0, highest / peak)
+
+
+class _Folders(AbstractContextManager["_Folders"]):
+    """The folders that outputs go to: made before workers meet there, and left tidy.
+
+    Attributes:
+        runs: whose leavings are to be removed.
+    """
+
+    def __init__(self, items: Sequence[Item]) -> None:
+        self.runs = {item.run for item in items}
+        self._made: dict[Path, None] = {}
+        self._used: set[Path] = set()
+
+    def make(self, item: Item) -> None:
+        """Make the folder of an output."""
+        folder = Path(item.output).parent
+        if folder in self._used:
+            return
+        missing = missing_folders(folder)
+        try:
+            make_folders(folder)
+        except DiskFullError:
+            raise
+        except FileError:  # whoever writes there will say so
+            return
+        self._used.add(folder)
+        self._made.update(dict.fromkeys(reversed(missing)))
+
+    def __exit__(self, *error: object) -> None:
+        """Remove what killed workers left, and folders to which nothing came."""
+        for folder in self._used:
+            for run in self.runs:
+                remove_part_files(folder, run)
+        remove_folders(list(reversed(self._made)))

@@ -1,4 +1,4 @@
-"""What a folder of renders was made from: a line of JSON a file, written as each is done.
+"""What a folder of renders was made from: lines of JSON, written as each file is begun and done.
 
 So a batch that is interrupted, even by a power cut, is taken up where it was.
 """
@@ -6,15 +6,24 @@ So a batch that is interrupted, even by a power cut, is taken up where it was.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
 from chowtape_cli import __version__
 from chowtape_cli.errors import FileError
-from chowtape_cli.files import shown, write_whole
+from chowtape_cli.files import (
+    check_not_full,
+    missing_folders,
+    remove_folders,
+    shown,
+    write_whole,
+)
 from chowtape_cli.settings import RenderSettings
 
 NAME = ".chowtape.jsonl"
@@ -31,20 +40,30 @@ def identity(path: Path) -> list[int] | None:
     return [stat.st_size, stat.st_mtime_ns]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Recipe:
-    """What an output is made of, as far as it matters to whether it would be made again."""
+    """What an output is made of, as far as it matters to whether it would be made again.
+
+    Attributes:
+        source: path of the source.
+        made_from: its identity.
+        settings: name of the settings, and the version, in the manifest.
+        trim_db: gain after everything else.
+    """
 
     source: str
     made_from: list[int] | None
-    settings: dict[str, object]
-    version: str = __version__
+    settings: str
+    trim_db: float
 
-
-def recipe(source: Path, settings: RenderSettings, trim_db: float) -> Recipe:
-    """Return the recipe of an output."""
-    effective = {**settings.as_dict(), "trim_db": trim_db}
-    return Recipe(os.path.realpath(source), identity(source), effective)
+    def as_dict(self) -> dict[str, object]:
+        """Return every part by its name, ready for JSON."""
+        return {
+            "source": self.source,
+            "made_from": self.made_from,
+            "settings": self.settings,
+            "trim_db": self.trim_db,
+        }
 
 
 class Manifest:
@@ -57,8 +76,12 @@ class Manifest:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._path = folder / NAME
-        self._lines: dict[str, str] = {}
+        self._settings: dict[str, str] = {}  # all three: lines, by what they are about
+        self._outputs: dict[str, str] = {}
+        self._gains: dict[str, str] = {}
+        self._missing: list[Path] = []
         self._file: IO[str] | None = None
+        self._whole = True
         try:
             text = self._path.read_text(encoding="utf-8")
         except FileNotFoundError:
@@ -67,48 +90,171 @@ class Manifest:
             raise FileError(
                 f"{shown(self._path)}: can't be read ({error}); remove it to start afresh"
             ) from error
-        for line in text.splitlines():
-            with contextlib.suppress(ValueError, KeyError, TypeError):  # one cut off
-                self._lines[json.loads(line)["output"]] = line
+        self._whole = not text or text.endswith("\n")
+        for line in text.split("\n"):
+            with contextlib.suppress(ValueError, TypeError):  # one cut off
+                self._take(json.loads(line), line)
+
+    def _take(self, entry: Mapping[str, Any], line: str) -> None:
+        for key, lines in (
+            ("output", self._outputs),
+            ("measured", self._gains),
+            ("recipe", self._settings),
+        ):
+            if key in entry:
+                lines[entry[key]] = line
+
+    def recipe(self, source: Path, settings: RenderSettings, trim_db: float = 0.0) -> Recipe:
+        """Return the recipe of an output."""
+        name, line = _named(settings)
+        self._settings.setdefault(name, line)
+        return Recipe(f"{_real(source.parent)}/{source.name}", identity(source), name, trim_db)
 
     def state(self, place: str, wanted: Recipe) -> str:
         """Say whether an output is MISSING, UP_TO_DATE, OUTDATED or UNKNOWN to the manifest."""
         path = self._folder / place
         if not os.path.lexists(path):
             return MISSING
-        line = self._lines.get(place)
-        entry: dict[str, Any] = json.loads(line) if line else {}
-        if entry.get("status") != "rendered" or entry.get("written") != identity(path):
+        entry = self._entry(place)
+        ours, finished = _ours(entry, identity(path))
+        if not ours:
             return UNKNOWN
-        same = all(entry.get(name) == value for name, value in _as_dict(wanted).items())
+        same = finished and all(entry.get(key) == value for key, value in wanted.as_dict().items())
         return UP_TO_DATE if same else OUTDATED
 
+    def _entry(self, place: str) -> dict[str, Any]:
+        entry: dict[str, Any] = json.loads(self._outputs.get(place, "{}"))
+        return entry
+
+    def begin(self, place: str, made: Recipe, run: str) -> None:
+        """Write down that an output is in the works in a run, and what stood in its place."""
+        now = identity(self._folder / place)
+        ours, _ = _ours(self._entry(place), now)
+        written = now if ours else None
+        self._note(place, made, status="begun", run=run, before=now, written=written)
+
+    def interrupted(self) -> set[str]:
+        """Return the runs that ended before all that they had begun was done."""
+        entries = map(self._entry, self._outputs)
+        return {entry["run"] for entry in entries if entry.get("status") == "begun"}
+
     def note(self, place: str, made: Recipe, status: str) -> None:
-        """Write down what became of an output."""
-        written = identity(self._folder / place) if status == "rendered" else None
-        entry = {"output": place, "status": status, **_as_dict(made), "written": written}
-        line = json.dumps(entry, ensure_ascii=True)
-        self._lines[place] = line
-        if self._file is None:
-            if not self._folder.is_dir():  # nothing was rendered: there is nothing to keep
-                return
+        """Write down what became of an output that was begun."""
+        if status == "rendered":
+            written = identity(self._folder / place)
+        else:  # what stood there is there still
+            written = self._entry(place).get("written")
+        self._note(place, made, status=status, written=written)
+
+    def _note(self, place: str, made: Recipe, **more: object) -> None:
+        line = json.dumps({"output": place, **made.as_dict(), **more})
+        self._outputs[place] = line
+        self._write(line)
+
+    def gain(self, place: str, made: Recipe) -> float | None:
+        """Return the gain that an output of this recipe bears, if that was measured before."""
+        entry: dict[str, Any] = json.loads(self._gains.get(place, "{}"))
+        same = all(entry.get(key) == value for key, value in made.as_dict().items())
+        return entry["gain"] if same else None
+
+    def note_gain(self, place: str, made: Recipe, gain: float) -> None:
+        """Write down the gain that an output bears before it clips."""
+        line = json.dumps({"measured": place, **made.as_dict(), "gain": gain})
+        self._gains[place] = line
+        self._write(line)
+
+    def open(self) -> None:
+        """Make the manifest, and keep others from writing here.
+
+        Raises:
+            FileError: it can't be written, or another process writes to it.
+            DiskFullError: there is no room for it.
+        """
+        try:
+            self._missing = _make(self._folder)
             self._file = self._path.open("a", encoding="utf-8")
-        self._file.write(line + "\n")
-        self._file.flush()
+            _lock(self._file)
+        except BlockingIOError as error:
+            raise FileError(
+                f"{shown(self._folder)}: another chowtape is rendering into it; wait for its end"
+            ) from error
+        except OSError as error:
+            check_not_full(self._path, error)
+            raise FileError(
+                f"{shown(self._path)}: can't be written ({error.strerror}); choose another "
+                "destination"
+            ) from error
+        if not self._whole:
+            self._write("")
+        for line in self._settings.values():
+            self._write(line)
+
+    def _write(self, line: str) -> None:
+        assert self._file is not None
+        try:
+            self._file.write(line + "\n")
+            self._file.flush()
+        except OSError as error:
+            check_not_full(self._path, error)
+            raise FileError(f"{shown(self._path)}: can't be written ({error.strerror})") from error
+
+    def _is_there(self, place: str) -> bool:
+        return _ours(self._entry(place), identity(self._folder / place))[0]
 
     def close(self) -> None:
-        """Write the manifest anew, a line an output."""
-        if self._file is not None:
+        """Write the manifest anew, a line an output; remove one that says nothing."""
+        if self._file is None:
+            return
+        with contextlib.suppress(OSError):  # a full disk; what was written before is there
             self._file.close()
-            self._file = None
-            content = "".join(f"{self._lines[place]}\n" for place in sorted(self._lines))
-            write_whole(self._path, content.encode())
+        self._file = None
+        if not self._gains and not any(map(self._is_there, self._outputs)):
+            self._path.unlink(missing_ok=True)
+            remove_folders(self._missing)
+            return
+        parts = (self._settings, self._outputs, self._gains)
+        lines = (lines[key] for lines in parts for key in sorted(lines))
+        with contextlib.suppress(FileError):  # the longer one is as good
+            write_whole(self._path, "".join(f"{line}\n" for line in lines).encode())
 
 
-def _as_dict(made: Recipe) -> dict[str, object]:
-    return {
-        "source": made.source,
-        "made_from": made.made_from,
-        "settings": made.settings,
-        "version": made.version,
-    }
+def _ours(entry: Mapping[str, Any], now: list[int] | None) -> tuple[bool, bool]:
+    """Say whether a file that is there now is of our making, and of what the entry says."""
+    if now is None or not entry:
+        return False, False
+    if entry.get("status") == "begun" and now != entry.get("before"):
+        return True, True  # files come whole: the run ended before it could note this one
+    return now == entry.get("written"), entry.get("status") == "rendered"
+
+
+@lru_cache(maxsize=64)
+def _named(settings: RenderSettings) -> tuple[str, str]:
+    """Return a name for settings, and the line of the manifest that says what they are."""
+    weights = identity(Path(settings.weights)) if settings.weights else None
+    whole = {"settings": settings.as_dict(), "weights": weights, "version": __version__}
+    name = hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()[:16]
+    return name, json.dumps({"recipe": name, **whole})
+
+
+@lru_cache(maxsize=4096)
+def _real(folder: Path) -> str:
+    return os.path.realpath(folder)
+
+
+def _make(folder: Path) -> list[Path]:
+    missing = missing_folders(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    return missing
+
+
+def _lock(file: IO[str]) -> None:
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError:  # a file system without locks
+        return

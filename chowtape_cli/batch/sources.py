@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import glob
 import os
-import re
 import sys
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from chowtape_cli.audio_files.formats import EXTENSIONS
 from chowtape_cli.errors import FileError, PlanError
 from chowtape_cli.files import shown
-from chowtape_cli.patterns import matches
+from chowtape_cli.patterns import is_glob, matches
 from chowtape_cli.settings import RenderSettings
 
-_WILD = re.compile(r"[*?\[]")
 
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Found:
     """A source.
 
@@ -35,6 +32,31 @@ class Found:
     size: int
 
 
+@dataclass(frozen=True)
+class Search:
+    """A folder that is searched with all below it.
+
+    Attributes:
+        top: the folder.
+        prefix: what goes before the places of what is found in it, with a ``/`` at its end.
+        pattern: what paths from the top must be like; None for any.
+    """
+
+    top: Path
+    prefix: str = ""
+    pattern: str | None = None
+
+    def chooses(self, path: str) -> bool:
+        """Say whether a path from the top would be found, if it was audio."""
+        hidden = any(name.startswith(".") for name in path.split("/"))
+        return not hidden and (self.pattern is None or matches(f"/{self.pattern}", path))
+
+    def reaches(self, depth: int) -> bool:
+        """Say whether anything can be found so many folders down."""
+        parts = None if self.pattern is None else self.pattern.split("/")
+        return parts is None or "**" in parts or depth < len(parts)
+
+
 @dataclass
 class Sources:
     """What was found.
@@ -42,14 +64,22 @@ class Sources:
     Attributes:
         files: in order of their places.
         left_alone: how many files in folders are no audio, by their extension.
-        folders: the folders that were searched.
-        excluded: patterns of what is not wanted.
+        unreadable: folders that could not be searched, and why.
+        searches: where was looked for files.
+        include, exclude: patterns of what is wanted, and what is not.
     """
 
     files: list[Found] = field(default_factory=list)
     left_alone: dict[str, int] = field(default_factory=dict)
-    folders: list[Path] = field(default_factory=list)
-    excluded: Sequence[str] = ()
+    unreadable: list[tuple[str, str]] = field(default_factory=list)
+    searches: list[Search] = field(default_factory=list)
+    include: Sequence[str] = ()
+    exclude: Sequence[str] = ()
+
+    def wants(self, relative: str) -> bool:
+        """Say whether the patterns let a place through."""
+        chosen = not self.include or any(matches(one, relative) for one in self.include)
+        return chosen and not any(matches(one, relative) for one in self.exclude)
 
 
 def find_sources(
@@ -72,28 +102,23 @@ def find_sources(
         FileError: a list that can't be read.
         PlanError: nothing is named.
     """
-    sources = Sources(excluded=exclude)
+    sources = Sources(include=include, exclude=exclude)
     listed = _listed(files_from) if files_from else []
     alone = len(given) == 1 and not listed
     for name in given:
         path = Path(name)
         if path.is_dir():
-            sources.folders.append(path)
-            top = "" if alone else f"{Path(os.path.realpath(path)).name}/"
-            _search(sources, path, top)
-        elif _WILD.search(name) and not os.path.lexists(path):
+            _search(sources, Search(path, "" if alone else f"{_absolute(path).name}/"))
+        elif is_glob(name) and not os.path.lexists(path):
             _expand(sources, name)
         else:
             sources.files.append(_found(path, path.name))
     sources.files += [_found(path, place) for path, place in _places(listed)]
     if not given and not listed:
         raise PlanError(f"{files_from}: names no file; write a path a line")
-
-    def wanted(found: Found) -> bool:
-        chosen = not include or any(matches(pattern, found.relative) for pattern in include)
-        return chosen and not any(matches(pattern, found.relative) for pattern in exclude)
-
-    sources.files = sorted(filter(wanted, sources.files), key=lambda found: found.relative)
+    once = {(found.path, found.relative): found for found in sources.files}
+    wanted = [found for found in once.values() if sources.wants(found.relative)]
+    sources.files = sorted(wanted, key=lambda found: found.relative)
     return sources
 
 
@@ -105,60 +130,67 @@ def _found(path: Path, relative: str) -> Found:
     return Found(str(path), relative, size)
 
 
-def _search(sources: Sources, folder: Path, top: str) -> None:
-    """Add the audio in a folder and those below it."""
-    seen = set()
-    for here, names, files in os.walk(folder, followlinks=True):
+def _search(sources: Sources, search: Search) -> int:
+    """Add the audio in a folder and those below it; return how many files were looked at."""
+
+    def unreadable(error: OSError) -> None:
+        sources.unreadable.append((str(error.filename), error.strerror or str(error)))
+
+    sources.searches.append(search)
+    seen, count = set(), 0
+    for here, names, files in os.walk(search.top, onerror=unreadable, followlinks=True):
         place = os.path.realpath(here)
         if place in seen:  # a link that leads back
             names.clear()
             continue
         seen.add(place)
+        below = Path(here).relative_to(search.top)
         names[:] = sorted(name for name in names if not name.startswith("."))
-        for name in sorted(files):
-            path = Path(here) / name
-            _add(sources, path, top + path.relative_to(folder).as_posix())
+        if not search.reaches(len(below.parts) + 1):
+            names.clear()
+        for name in files:
+            inside = (below / name).as_posix()
+            if search.pattern is None or search.chooses(inside):
+                count += 1
+                _add(sources, Path(here) / name, search.prefix + inside)
+    return count
 
 
 def _add(sources: Sources, path: Path, relative: str) -> None:
-    extension = path.suffix.lower().lstrip(".")
-    if path.name.startswith(".") or extension not in EXTENSIONS:
-        kind = path.suffix.lower() or path.name
+    hidden = path.name.startswith(".")
+    if hidden or path.suffix.lower().lstrip(".") not in EXTENSIONS:
+        kind = "hidden" if hidden else path.suffix.lower() or path.name
         sources.left_alone[kind] = sources.left_alone.get(kind, 0) + 1
     else:
         sources.files.append(_found(path, relative))
 
 
-def _expand(sources: Sources, pattern: str) -> None:
+def _expand(sources: Sources, name: str) -> None:
     """Add what a glob chooses; places are counted from before its first wildcard."""
-    parts = Path(pattern).parts
-    wild = next(i for i, part in enumerate(parts) if _WILD.search(part))
-    top = Path(*parts[:wild]) if wild else Path()
-    sources.folders.append(top)
-    chosen = [Path(name) for name in sorted(glob.glob(pattern, recursive=True))]  # noqa: PTH207
-    if not chosen:
-        raise PlanError(f"{pattern}: no file is chosen by it; check the pattern")
-    for path in chosen:
-        if path.is_file():
-            _add(sources, path, path.relative_to(top).as_posix())
+    parts = Path(name).parts
+    wild = next(i for i, part in enumerate(parts) if is_glob(part))
+    search = Search(Path(*parts[:wild]), "", "/".join(parts[wild:]))
+    if not _search(sources, search) and not sources.unreadable:
+        raise PlanError(f"{name}: no file is chosen by it; check the pattern")
 
 
 def _listed(files_from: str) -> list[Path]:
     try:
-        if files_from == "-":
-            text = sys.stdin.read()
-        else:
-            text = Path(files_from).read_text(encoding="utf-8-sig", errors="surrogateescape")
+        raw = sys.stdin.buffer.read() if files_from == "-" else Path(files_from).read_bytes()
     except OSError as error:
         message = f"{shown(files_from)}: can't be read ({error.strerror}); check the path"
         raise FileError(message) from error
-    return [Path(line) for line in text.splitlines() if line.strip()]
+    raw = raw.removeprefix(b"\xef\xbb\xbf")
+    if b"\0" in raw:  # as `find -print0` writes, for names with newlines
+        return [Path(os.fsdecode(name)) for name in raw.split(b"\0") if name]
+    lines = (line.removesuffix(b"\r") for line in raw.split(b"\n"))
+    return [Path(os.fsdecode(line)) for line in lines if line.strip()]
 
 
 def _places(listed: Iterable[Path]) -> Iterator[tuple[Path, str]]:
     """Yield each path and its place: its own if it is relative, else from what all share."""
     listed = list(listed)
-    absolute = [Path(os.path.abspath(path)) for path in listed if path.is_absolute()]  # noqa: PTH100
+    absolute = [_absolute(path) for path in listed if path.is_absolute()]
     shared = os.path.commonpath([path.parent for path in absolute]) if absolute else ""
     for path in listed:
         base = Path(os.path.normpath(path))
@@ -166,21 +198,43 @@ def _places(listed: Iterable[Path]) -> Iterator[tuple[Path, str]]:
         yield path, "/".join(part for part in place.parts if part != "..")
 
 
-def check_apart(sources: Sources, destination: Path) -> None:
-    """Raise PlanError where what is written would be read as a source the next time."""
-    place = Path(os.path.realpath(destination))
-    for folder in sources.folders:
-        top = Path(os.path.realpath(folder))
-        if place != top and top not in place.parents:
+def check_apart(sources: Sources, destination: Path, places: Sequence[str]) -> None:
+    """Raise PlanError where what is written would replace a source, or be one the next time."""
+    top = _real(destination)
+    ours = {(_real(Path(one.path).parent), Path(one.path).name): one for one in sources.files}
+    for place in places:
+        output = top / place
+        if (output.parent, output.name) in ours:
+            raise PlanError(
+                f"{shown(destination / place)}: is one of the sources; choose another folder"
+            )
+    for search in sources.searches:
+        above = _real(search.top)
+        if top != above and above not in top.parents:
             continue
-        inside = place.relative_to(top).as_posix()
-        if place != top and any(matches(p, f"{inside}/any.wav") for p in sources.excluded):
-            continue
-        advice = f"or give --exclude '{inside}/**'" if place != top else "not the sources' own"
-        raise PlanError(
-            f"{shown(destination)}: lies in the folder of sources {shown(folder)} and would be "
-            f"rendered the next time; choose another folder, {advice}"
-        )
+        inside = top.relative_to(above)
+        for place in places:
+            again = (inside / place).as_posix()
+            if search.chooses(again) and sources.wants(search.prefix + again):
+                raise _inside(destination, search, inside)
+
+
+def _inside(destination: Path, search: Search, inside: Path) -> PlanError:
+    folder = (search.prefix + inside.as_posix()).replace("[", "[[]")
+    advice = f", or give --exclude '{folder}/**'" if inside.parts else ""
+    return PlanError(
+        f"{shown(destination)}: lies in the folder of sources {shown(search.top)}, and what is "
+        f"written there would be rendered the next time; choose another folder{advice}"
+    )
+
+
+def _absolute(path: Path) -> Path:
+    return Path(os.path.abspath(path))  # noqa: PTH100
+
+
+@lru_cache(maxsize=4096)
+def _real(folder: Path) -> Path:
+    return Path(os.path.realpath(folder))
 
 
 def place_of(
@@ -205,13 +259,18 @@ def place_of(
     known = {"stem": place.stem, "name": place.name, "ext": suffix, "number": number}
     try:
         filled = name.format(**known, **settings.as_dict())
-    except (KeyError, IndexError, ValueError, AttributeError) as error:
+    except (KeyError, IndexError, ValueError, AttributeError, TypeError) as error:
         fields = " ".join([*known, *settings.as_dict()])
         message = f"--name {name}: {error} can't be filled in; there are: {fields}"
         raise PlanError(message) from error
     result = place.parent / filled
-    if filled.startswith("/") or ".." in result.parts or result.name in ("", "."):
+    if filled.startswith("/") or ".." in result.parts:
         raise PlanError(f"--name {name}: makes {shown(filled)}; name a file below the destination")
+    if filled.endswith("/") or result.suffix.lower().lstrip(".") not in EXTENSIONS:
+        raise PlanError(
+            f"--name {name}: makes {shown(filled)}, which has no extension of an audio file; "
+            "end it with {ext} or .wav"
+        )
     return str(result)
 
 

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from chowtape_cli.dsp.chain import render_short
 from chowtape_cli.dsp.coding import Coded, extent
 from chowtape_cli.dsp.segments import SHORT
 from chowtape_cli.engine import read_all
-from chowtape_cli.errors import ChowtapeError, DiskFullError, SampleError
+from chowtape_cli.errors import AudioFileError, ChowtapeError, DiskFullError, SampleError
+from chowtape_cli.files import check_not_full, shown
 from chowtape_cli.render import FileReport, Preparation, failed_report, signal_path
 from chowtape_cli.settings import RenderSettings
 
@@ -23,7 +29,7 @@ if TYPE_CHECKING:
 _SHORT_BYTES = 4 * SHORT  # a file that is smaller may be short; its header will say
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Item:
     """One file of a batch.
 
@@ -36,6 +42,7 @@ class Item:
         keep_times: whether the output gets the source's modification time.
         trim_db: gain after everything else.
         measured: whether nothing is written, only measured.
+        run: what files in the making are marked with.
     """
 
     source: str
@@ -47,6 +54,7 @@ class Item:
     keep_times: bool = False
     trim_db: float = 0.0
     measured: bool = False
+    run: str = ""
 
 
 Unit = tuple[Item, ...]
@@ -109,9 +117,33 @@ def render_unit(unit: Unit, pool: Pool | None = None) -> Outcome:
     return Outcome(tuple(reports[item] for item in unit))
 
 
+@contextmanager
+def _blamed(item: Item, reports: dict[Item, FileReport]) -> Iterator[None]:
+    """Report what goes wrong in this context as the failure of one file."""
+    try:
+        yield
+    except DiskFullError:
+        raise
+    except ChowtapeError as error:
+        reports[item] = _failed(item, error)
+    except OSError as error:  # the source went away in between, a network drive hangs up
+        path = Path(error.filename or item.source)
+        check_not_full(path, error)
+        reports[item] = _failed(item, AudioFileError(f"{shown(path)}: {error.strerror or error}"))
+    except MemoryError:
+        reports[item] = _failed(
+            item, AudioFileError(f"{shown(item.source)}: memory is not enough; give fewer --jobs")
+        )
+    except Exception as error:
+        if os.environ.get("CHOWTAPE_DEBUG"):
+            raise
+        what = f"{shown(item.source)}: a bug: {type(error).__name__}: {error}; report it"
+        reports[item] = _failed(item, ChowtapeError(what))
+
+
 def _attempted(item: Item, reports: dict[Item, FileReport], stack: ExitStack) -> Preparation | None:
     """Return a file that is ready to be rendered, or report why it is not."""
-    try:
+    with _blamed(item, reports):
         return stack.enter_context(
             Preparation(
                 Path(item.source),
@@ -120,11 +152,10 @@ def _attempted(item: Item, reports: dict[Item, FileReport], stack: ExitStack) ->
                 overwrite=item.overwrite or item.measured,
                 keep_times=item.keep_times,
                 trim_db=item.trim_db,
+                run=item.run,
             )
         )
-    except ChowtapeError as error:
-        reports[item] = _failed(item, error)
-        return None
+    return None
 
 
 def _finish(
@@ -134,12 +165,8 @@ def _finish(
     reports: dict[Item, FileReport],
 ) -> None:
     """Write, or measure, what a call gives."""
-    try:
+    with _blamed(item, reports):
         reports[item] = ready.measure(tape()) if item.measured else ready.write(tape())
-    except DiskFullError:
-        raise
-    except ChowtapeError as error:
-        reports[item] = _failed(item, error)
 
 
 def _failed(item: Item, error: ChowtapeError) -> FileReport:
@@ -149,24 +176,16 @@ def _failed(item: Item, error: ChowtapeError) -> FileReport:
 def _render_together(
     short: list[tuple[Item, Preparation]], rate: int, reports: dict[Item, FileReport]
 ) -> None:
+    began = time.perf_counter()
     sources, kept = [], []
     for item, ready in short:
-        source = ready.source
-        try:
-            samples = read_all(source.read_packed, source.packing, source.info.channels)
-            extent(samples, 0)
-        except SampleError as error:
-            reports[item] = _failed(item, source.unusable(error))
-        except ChowtapeError as error:
-            reports[item] = _failed(item, error)
-        else:
-            sources.append(samples)
+        with _blamed(item, reports):
+            sources.append(_whole(ready))
             kept.append((item, ready))
     if not kept:
         return
-    item = kept[0][0]
     try:
-        path = signal_path(item.settings, item.trim_db)
+        path = signal_path(kept[0][0].settings, kept[0][0].trim_db)
     except ChowtapeError as error:
         reports.update({item: _failed(item, error) for item, _ in kept})
         return
@@ -175,6 +194,27 @@ def _render_together(
         ready.tally.add(batch)
         tape = [batch.output] if ready.tally.frames else []
         _finish(item, ready, partial(iter, tape), reports)
+    _share_time(time.perf_counter() - began, [item for item, _ in kept], reports)
+
+
+def _whole(ready: Preparation) -> NDArray[np.float64]:
+    """Return all samples of a short source."""
+    source = ready.source
+    samples = read_all(source.read_packed, source.packing, source.info.channels)
+    try:
+        extent(samples, 0)
+    except SampleError as error:
+        raise source.unusable(error) from error
+    return samples
+
+
+def _share_time(wall: float, items: list[Item], reports: dict[Item, FileReport]) -> None:
+    """Give each of the files that were rendered side by side its part of the time."""
+    done = [item for item in items if reports[item].seconds]
+    whole = sum(reports[item].seconds or 0.0 for item in done)
+    for item in done:
+        share = wall * (reports[item].seconds or 0.0) / whole
+        reports[item] = replace(reports[item], wall_seconds=share, realtime=whole / wall)
 
 
 def without(item: Item, status: str, error: str | None = None) -> FileReport:

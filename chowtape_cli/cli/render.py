@@ -67,9 +67,11 @@ class RenderRequest:
         """Whether the destination is a folder: it is a file for one source file."""
         several = self.files_from is not None or len(self.paths) != 2
         source = self.paths[0]
-        return several or Path(source).is_dir() or (
-            any(wild in source for wild in "*?[") and not os.path.lexists(source)
-        )  # fmt: skip
+        if several or Path(source).is_dir():
+            return True
+        from chowtape_cli.patterns import is_glob
+
+        return is_glob(source) and not os.path.lexists(source)
 
 
 @click.command(
@@ -200,8 +202,13 @@ def render(
         raise click.UsageError("name a source and a destination: chowtape render in.wav out.wav")
     if quiet and verbose:
         raise click.UsageError("--quiet and --verbose exclude each other")
-    if overwrite and skip_existing:
-        raise click.UsageError("--overwrite and --skip-existing exclude each other")
+    if skip_existing and (overwrite or update):
+        other = "--overwrite" if overwrite else "--update"
+        raise click.UsageError(f"{other} and --skip-existing exclude each other")
+    if report is not None:
+        from chowtape_cli.report_batch import check_csv
+
+        check_csv(report)
     request = RenderRequest(
         paths=paths,
         plan=plan,
@@ -209,7 +216,7 @@ def render(
         include=include,
         exclude=exclude,
         name=name,
-        extension=None if extension is None else extension.lower().lstrip("."),
+        extension=_extension(extension),
         headroom=headroom == "set",
         jobs=jobs or os.cpu_count() or 1,
         dask=dask,
@@ -230,6 +237,19 @@ def render(
     if given:
         raise click.UsageError(f"{given[0]} goes with a folder or several sources")
     return run_file(request)
+
+
+def _extension(given: str | None) -> str | None:
+    """Return an extension without its dot; raise UsageError where no container has it."""
+    if given is None:
+        return None
+    from chowtape_cli.audio_files.formats import EXTENSIONS
+
+    extension = given.lower().lstrip(".")
+    if extension not in EXTENSIONS:
+        known = " ".join(sorted(EXTENSIONS))
+        raise click.UsageError(f"--format {given} is not known; there are: {known}")
+    return extension
 
 
 def run_file(request: RenderRequest) -> int:
@@ -292,7 +312,7 @@ def run_batch(request: RenderRequest) -> int:
             report_batch.print_batch_json(result, request.plan.base)
         elif not request.quiet:
             report_batch.print_batch(result, verbose=request.verbose)
-    report_batch.print_batch_messages(result, quiet=request.quiet)
+    report_batch.print_batch_messages(result, quiet=request.quiet, verbose=request.verbose)
     if request.report is not None:
         report_batch.write_csv(request.report, result.files)
     return 1 if result.failed else 0

@@ -1,0 +1,612 @@
+"""A folder of stems: everything that can be rendered is, whole, and nothing else is touched."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import os
+import pty
+import re
+import resource
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile as sf
+from conftest import Run, music, write_wav
+
+MANIFEST = ".chowtape.jsonl"
+FOLDERS = ("", "Drums & Bass", "Drums & Bass/naïve ♪", "a b/c d", "Überraschung")
+
+
+def listing(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    """Every file of a folder but the manifest, by its place."""
+    return {name: (folder / name).read_bytes() for name in listing(folder) if name != MANIFEST}
+
+
+def state(folder: Path) -> dict[str, tuple[int, int]]:
+    return {
+        name: ((folder / name).stat().st_ino, (folder / name).stat().st_mtime_ns)
+        for name in listing(folder)
+        if name != MANIFEST
+    }
+
+
+def statuses(result: subprocess.CompletedProcess[str]) -> dict[str, str]:
+    files = json.loads(result.stdout)["files"]
+    return {file["source"]: file["status"] for file in files}
+
+
+def stem(path: Path, seconds: float = 0.1, channels: int = 1, **how: object) -> Path:
+    rate = int(how.pop("rate", 44_100))  # type: ignore[call-overload]
+    seed = int(how.pop("seed", 0))  # type: ignore[call-overload]
+    return write_wav(path, music(seconds, rate, channels, seed), rate, **how)  # type: ignore[arg-type]
+
+
+def good_stems(folder: Path, count: int) -> list[Path]:
+    """Stems of several lengths, rates, widths and subtypes, in folders below each other."""
+    subtypes, rates = ("PCM_16", "PCM_24", "FLOAT"), (44_100, 48_000, 96_000)
+    return [
+        stem(
+            folder / FOLDERS[i % 5] / f"stém {i}.wav",
+            (0.05, 0.3, 1.0)[i % 3] if i % 20 else 2.5,
+            1 + i % 2,
+            seed=i,
+            rate=rates[i % 3],
+            subtype=subtypes[i // 3 % 3],
+        )
+        for i in range(count)
+    ]
+
+
+def broken_stems(folder: Path) -> list[Path]:
+    whole = stem(folder / "cut off.wav", 1.0).read_bytes()
+    (folder / "cut off.wav").write_bytes(whole[: len(whole) // 2])
+    (folder / "Drums & Bass" / "garbage.wav").write_bytes(b"no audio at all " * 99)
+    (folder / "a b" / "empty.flac").touch()
+    x = music(0.2, 44_100)
+    x[5000, 1] = np.nan
+    write_wav(folder / "a b" / "not a number.wav", x)
+    x = music(3.0, 44_100)
+    x[-1, 0] = np.inf
+    write_wav(folder / "long and infinite.wav", x)
+    (folder / "nowhere.wav").symlink_to("there is nothing here")
+    return [
+        folder / name
+        for name in (
+            "cut off.wav",
+            "Drums & Bass/garbage.wav",
+            "a b/empty.flac",
+            "a b/not a number.wav",
+            "long and infinite.wav",
+            "nowhere.wav",
+        )
+    ]
+
+
+def test_what_can_be_rendered_is_and_the_rest_is_reported(chowtape: Run, tmp_path: Path) -> None:
+    good, broken = good_stems(tmp_path / "in", 60), broken_stems(tmp_path / "in")
+    (tmp_path / "in" / "notes.txt").write_text("left alone")
+    (tmp_path / "in" / "a b" / "._stem 1.wav").write_bytes(b"a Mac's")
+    result = chowtape("render", "in", "out", "--jobs", 2, "--json")
+    assert result.returncode == 1
+    found = statuses(result)
+    assert len(found) == 66
+    for path in good:
+        assert found[str(path.relative_to(tmp_path))] == "rendered"
+    for path in broken:
+        assert found[str(path.relative_to(tmp_path))] == "failed"
+    rendered = [str(path.relative_to(tmp_path / "in")) for path in good]
+    assert listing(tmp_path / "out") == sorted([MANIFEST, *rendered])
+    lines = result.stderr.splitlines()
+    assert len(lines) == 6
+    for path in broken:
+        assert any(str(path.relative_to(tmp_path)) in line for line in lines)
+    assert json.loads(result.stdout)["left_alone"] == {".txt": 1, "hidden": 1}
+    for path in good:
+        ours, theirs = sf.info(tmp_path / "out" / path.relative_to(tmp_path / "in")), sf.info(path)
+        assert (ours.frames, ours.samplerate, ours.subtype) == (
+            theirs.frames,
+            theirs.samplerate,
+            theirs.subtype,
+        )
+
+    before = state(tmp_path / "out")
+    again = chowtape("render", "in", "out", "--skip-existing", "--json")
+    assert again.returncode == 1
+    assert sorted(statuses(again).values()) == ["failed"] * 6 + ["skipped"] * 60
+    assert state(tmp_path / "out") == before
+    again = chowtape("render", "in", "out", "--json")
+    assert sorted(statuses(again).values()) == ["failed"] * 6 + ["up to date"] * 60
+    assert state(tmp_path / "out") == before
+
+
+@pytest.mark.parametrize("mode", ["nr8", "stn"])
+def test_a_batch_gives_each_file_the_bytes_that_it_gets_alone(
+    chowtape: Run, tmp_path: Path, mode: str
+) -> None:
+    sources = good_stems(tmp_path / "in", 22)
+    stem(tmp_path / "in" / "silence.wav", 0.0)
+    stem(tmp_path / "in" / "big.wav", 30.0, 2, subtype="FLOAT")  # more than one worker's share
+    for jobs in (1, 2, 3):
+        done = chowtape("render", "in", f"out{jobs}", "--mode", mode, "--jobs", jobs)
+        assert done.returncode == 0, done.stderr
+    together = contents(tmp_path / "out1")
+    assert len(together) == 24
+    assert together == contents(tmp_path / "out2") == contents(tmp_path / "out3")
+    for source in [*sources[::3], sources[20], tmp_path / "in" / "big.wav"]:
+        done = chowtape("render", source, "alone.wav", "--mode", mode, "--overwrite")
+        assert done.returncode == 0, done.stderr
+        place = str(source.relative_to(tmp_path / "in"))
+        assert together[place] == (tmp_path / "alone.wav").read_bytes()
+
+
+def test_nothing_that_exists_is_replaced_unasked(chowtape: Run, tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        stem(tmp_path / "in" / f"{name}.wav")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "b.wav").write_text("mine")
+    for options in ((), ("--update",)):
+        result = chowtape("render", "in", "out", "--json", *options)
+        assert result.returncode == 1
+        assert statuses(result)["in/b.wav"] == "failed"
+        assert "out/b.wav: exists already; give --overwrite" in result.stderr
+        assert (tmp_path / "out" / "b.wav").read_text() == "mine"
+    # what we rendered, and somebody changed since, is theirs
+    stem(tmp_path / "out" / "c.wav", 0.3)
+    theirs = (tmp_path / "out" / "c.wav").read_bytes()
+    result = chowtape("render", "in", "out", "--update", "--drive", 0.9, "--json")
+    assert statuses(result) == {
+        "in/a.wav": "rendered", "in/b.wav": "failed", "in/c.wav": "failed",
+    }  # fmt: skip
+    assert (tmp_path / "out" / "c.wav").read_bytes() == theirs
+    done = chowtape("render", "in", "out", "--overwrite")
+    assert done.returncode == 0
+    assert sf.info(tmp_path / "out" / "b.wav").frames == 4410
+
+
+def test_what_has_changed_is_named_and_replaced_when_asked(chowtape: Run, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        stem(tmp_path / "in" / f"{name}.wav")
+    assert chowtape("render", "in", "out").returncode == 0
+    stem(tmp_path / "in" / "b.wav", 0.2)
+    before = state(tmp_path / "out")
+    result = chowtape("render", "in", "out", "--json")
+    assert result.returncode == 1
+    assert statuses(result) == {"in/a.wav": "up to date", "in/b.wav": "outdated"}
+    assert "out/b.wav" in result.stderr
+    assert "--update" in result.stderr
+    assert state(tmp_path / "out") == before
+    result = chowtape("render", "in", "out", "--update", "--json")
+    assert result.returncode == 0
+    assert statuses(result) == {"in/a.wav": "up to date", "in/b.wav": "rendered"}
+    result = chowtape("render", "in", "out", "--drive", 0.7, "--json")
+    assert set(statuses(result).values()) == {"outdated"}
+    # a source that has become unusable leaves the old output, and the manifest still knows it
+    (tmp_path / "in" / "b.wav").write_text("nothing")
+    result = chowtape("render", "in", "out", "--update", "--json")
+    assert statuses(result) == {"in/a.wav": "up to date", "in/b.wav": "failed"}
+    assert sf.info(tmp_path / "out" / "b.wav").frames == 8820
+    stem(tmp_path / "in" / "b.wav", 0.3)
+    assert chowtape("render", "in", "out", "--update").returncode == 0
+    assert sf.info(tmp_path / "out" / "b.wav").frames == 13_230
+
+
+def start(folder: Path, *arguments: object) -> subprocess.Popen[str]:
+    """Start the command in a process group of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "chowtape_cli", *map(str, arguments)],
+        cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        start_new_session=True,
+    )  # fmt: skip
+
+
+def wait_until(true: Callable[[], object], process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 60
+    while not true():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
+
+
+def rendered_so_far(folder: Path) -> int:
+    return len(list(folder.rglob("*.wav")))
+
+
+def many_seconds(folder: Path, count: int, seconds: float = 2.0) -> None:
+    x = music(seconds, 44_100, 2)
+    for i in range(count):
+        write_wav(folder / f"{i // 8}" / f"{i}.wav", np.roll(x, 100 * i, axis=0), subtype="PCM_16")
+
+
+HARD_WORK = ("--os", 16)  # so that there is a middle to be interrupted in
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_an_interrupted_batch_is_taken_up_where_it_was(
+    chowtape: Run, tmp_path: Path, sent: signal.Signals
+) -> None:
+    many_seconds(tmp_path / "in", 40)
+    process = start(tmp_path, "render", "in", "out", "--jobs", 2, *HARD_WORK)
+    wait_until(lambda: rendered_so_far(tmp_path / "out") >= 3, process)
+    os.killpg(process.pid, sent)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143}.get(sent, -9)
+    if sent != signal.SIGKILL:
+        assert "Traceback" not in stderr
+        assert not list(tmp_path.rglob("*.part"))
+        folders = [folder for folder in (tmp_path / "out").iterdir() if folder.is_dir()]
+        assert all(any(folder.iterdir()) for folder in folders)
+    before = state(tmp_path / "out")
+    there = {name for name in before if name.endswith(".wav")}
+    assert 3 <= len(there) < 40
+    result = chowtape("render", "in", "out", *HARD_WORK, "--json")
+    assert result.returncode == 0, result.stderr
+    found = statuses(result)
+    for name in there:
+        assert found[f"in/{name}"] == "up to date"
+        assert state(tmp_path / "out")[name] == before[name]
+    assert list(found.values()).count("rendered") == 40 - len(there)
+    assert not list(tmp_path.rglob("*.part"))
+    assert not list(tmp_path.rglob("*.part"))
+    assert chowtape("render", "in", "whole", *HARD_WORK).returncode == 0
+    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process has started; none if it has ended."""
+    found: list[int] = []
+    with contextlib.suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            found += [int(child) for child in (task / "children").read_text().split()]
+    return found
+
+
+def those_with(place: Path, pid: int) -> list[int]:
+    """The children that have a file open."""
+    found = []
+    for child in children(pid):
+        try:
+            links = [os.readlink(link) for link in Path(f"/proc/{child}/fd").iterdir()]  # noqa: PTH115
+        except OSError:
+            continue
+        if str(place) in links:
+            found.append(child)
+    return found
+
+
+needs_proc = pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="looks into /proc")
+
+
+@needs_proc
+def test_a_killed_worker_costs_nothing_but_time(chowtape: Run, tmp_path: Path) -> None:
+    many_seconds(tmp_path / "in", 24)
+    process = start(tmp_path, "render", "in", "out", "--jobs", 2, "--json", *HARD_WORK)
+    wait_until(lambda: list((tmp_path / "out").rglob("*.part")), process)
+    (busy,) = those_with(next((tmp_path / "out").rglob("*.part")), process.pid)[:1]
+    os.kill(busy, signal.SIGKILL)
+    stdout, stderr = process.communicate(timeout=120)
+    assert (process.returncode, stderr) == (0, "")
+    assert {file["status"] for file in json.loads(stdout)["files"]} == {"rendered"}
+    assert chowtape("render", "in", "undisturbed", *HARD_WORK).returncode == 0
+    assert contents(tmp_path / "out") == contents(tmp_path / "undisturbed")
+
+
+@needs_proc
+def test_a_file_that_kills_workers_twice_is_the_one_that_fails(tmp_path: Path) -> None:
+    many_seconds(tmp_path / "in", 12, 0.3)
+    deadly = stem(tmp_path / "in" / "0" / "5.wav", 1.4)
+    process = start(tmp_path, "render", "in", "out", "--jobs", 2, "--json", *HARD_WORK)
+    killed = set()
+    while process.poll() is None:
+        for child in those_with(deadly, process.pid):
+            try:
+                os.kill(child, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+            killed.add(child)
+    stdout, stderr = process.communicate(timeout=60)
+    assert process.returncode == 1, stderr
+    assert len(killed) >= 2
+    found = {file["source"]: file for file in json.loads(stdout)["files"]}
+    assert {name for name, file in found.items() if file["status"] != "rendered"} == {"in/0/5.wav"}
+    assert found["in/0/5.wav"]["status"] == "failed"
+    assert "killed 2 times" in stderr
+    assert len(stderr.splitlines()) == 1
+    assert len(listing(tmp_path / "out")) == 12  # eleven, and the manifest
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of two megabytes."""
+    mount = tmp_path / "small"
+    mount.mkdir()
+    command = ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", mount]
+    if subprocess.run(command, capture_output=True, check=False).returncode != 0:
+        pytest.skip("mounting a file system needs root")
+    yield mount
+    subprocess.run(["umount", mount], check=True)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_full_disk_stops_the_batch_with_one_message(
+    chowtape: Run, tmp_path: Path, small_disk: Path, jobs: int
+) -> None:
+    many_seconds(tmp_path / "in", 30)
+    result = chowtape("render", "in", "small/out", "--json", "--jobs", jobs)
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert "the disk is full" in line
+    found = list(statuses(result).values())
+    assert set(found) == {"rendered", "pending"}
+    assert f"{found.count('pending')} files" in line
+    assert 2 <= found.count("rendered") <= 5
+    assert not list(small_disk.rglob("*.part"))
+    subprocess.run(["mount", "-o", "remount,size=64m", small_disk], check=True)
+    result = chowtape("render", "in", "small/out", "--json")
+    assert result.returncode == 0
+    assert list(statuses(result).values()).count("up to date") == found.count("rendered")
+
+
+def test_fail_fast_ends_with_the_first_failure(chowtape: Run, tmp_path: Path) -> None:
+    many_seconds(tmp_path / "in", 40, 1.6)
+    x = music(1.6, 44_100, 2)
+    x[99] = np.nan
+    write_wav(tmp_path / "in" / "0" / "0.wav", x)  # the biggest, which comes first
+    for jobs in (1, 2):
+        result = chowtape(
+            "render", "in", f"out{jobs}", "--fail-fast", "--jobs", jobs, "--json"
+        )  # fmt: skip
+        assert result.returncode == 1
+        found = list(statuses(result).values())
+        assert found.count("failed") == 1
+        assert found.count("pending") >= 30
+        assert len(listing(tmp_path / f"out{jobs}")) == found.count("rendered") + bool(
+            found.count("rendered")
+        )
+        assert "--fail-fast" in result.stderr
+
+
+def test_a_dry_run_plans_and_writes_nothing(chowtape: Run, tmp_path: Path) -> None:
+    good_stems(tmp_path / "in", 5)
+    broken_stems(tmp_path / "in")
+    result = chowtape("render", "in", "out", "--dry-run", "--json", "--format", "flac")
+    assert result.returncode == 1
+    found = json.loads(result.stdout)["files"]
+    planned = [file for file in found if file["status"] == "planned"]
+    assert len(planned) == 7  # what is wrong with two of them shows when they are read
+    assert all(file["output"].endswith(".flac") for file in planned)
+    assert all(file["frames"] is not None for file in planned)
+    assert not (tmp_path / "out").exists()
+    chowtape("render", "in", "out")
+    before = state(tmp_path / "out")
+    result = chowtape("render", "in", "out", "--dry-run", "--json", "--drive", 0.6)
+    assert list(statuses(result).values()).count("outdated") == 5
+    assert state(tmp_path / "out") == before
+
+
+def test_outputs_may_keep_the_times_of_their_sources(chowtape: Run, tmp_path: Path) -> None:
+    for i in range(3):
+        os.utime(stem(tmp_path / "in" / f"{i}.wav"), (1e9 + i, 1e9 + i))
+    assert chowtape("render", "in", "out", "--keep-times").returncode == 0
+    for i in range(3):
+        assert (tmp_path / "out" / f"{i}.wav").stat().st_mtime == 1e9 + i
+    assert set(statuses(chowtape("render", "in", "out", "--json")).values()) == {"up to date"}
+
+
+def test_patterns_of_a_settings_file_choose_by_place(chowtape: Run, tmp_path: Path) -> None:
+    for name in ("drums/kick.wav", "drums/low/tom.wav", "bass.wav"):
+        stem(tmp_path / "stems" / name)
+    (tmp_path / "tape.toml").write_text('drive = 0.4\n["drums/**"]\ndrive = 0.7\n')
+    result = chowtape("render", "stems", "out", "--settings", "tape.toml", "--json")
+    assert result.returncode == 0, result.stderr
+    whole = json.loads(result.stdout)
+    drives = {file["source"]: file["settings"]["drive"] for file in whole["files"]}
+    assert drives == {
+        "stems/drums/kick.wav": 0.7, "stems/drums/low/tom.wav": 0.7, "stems/bass.wav": 0.4,
+    }  # fmt: skip
+    assert whole["settings"]["drive"] == 0.4
+    chowtape("render", "stems/drums/kick.wav", "alone.wav", "--drive", 0.7)
+    assert (tmp_path / "alone.wav").read_bytes() == (
+        tmp_path / "out" / "drums" / "kick.wav"
+    ).read_bytes()
+
+
+def hot_set(folder: Path, subtype: str) -> None:
+    for i, level in enumerate((1.0, 0.3, 0.01)):
+        write_wav(folder / f"{i}.wav", music(0.5, 44_100, 2, i) * level, subtype=subtype)
+
+
+@pytest.mark.parametrize(
+    ("subtype", "options"),
+    [
+        ("PCM_24", ()),
+        ("PCM_16", ("--mix", 60)),
+        ("PCM_16", ("--rate", 48_000)),
+        ("FLOAT", ("--subtype", "PCM_16")),
+        ("PCM_16", ("--mode", "stn", "--jobs", 2)),
+    ],
+)
+def test_one_gain_keeps_a_whole_set_from_clipping(
+    chowtape: Run, tmp_path: Path, subtype: str, options: tuple[object, ...]
+) -> None:
+    hot_set(tmp_path / "in", subtype)
+    hot = (*options, "--output-gain", 9)
+    clipped = chowtape("render", "in", "clipped", "--json", *hot)
+    assert sum(file["clipped_samples"] for file in json.loads(clipped.stdout)["files"]) > 0
+    result = chowtape("render", "in", "out", "--headroom", "set", "--json", *hot)
+    assert result.returncode == 0, result.stderr
+    assert result.stderr == ""
+    whole = json.loads(result.stdout)
+    assert [file["clipped_samples"] for file in whole["files"]] == [0, 0, 0]
+    assert {file["trim_db"] for file in whole["files"]} == {whole["trim_db"]}
+    assert -15 < whole["trim_db"] < 0
+    loudest = max(file["peak_out_dbfs"] for file in whole["files"])
+    assert -0.02 < loudest <= 0  # no more than it takes
+    floats = (*hot, "--subtype", "DOUBLE")  # the same without anything to clip or to round
+    assert chowtape("render", "in", "exact", "--json", *floats).returncode == 0
+    gain = 10 ** (whole["trim_db"] / 20)
+    for i in range(3):
+        ours, exact = (sf.read(tmp_path / kind / f"{i}.wav")[0] for kind in ("out", "exact"))
+        assert ours.shape == exact.shape
+        np.testing.assert_allclose(ours, exact * gain, rtol=0, atol=2.1 / 32768)
+    again = chowtape("render", "in", "out", "--headroom", "set", "--json", *hot)
+    assert set(statuses(again).values()) == {"up to date"}
+    assert json.loads(again.stdout)["trim_db"] == whole["trim_db"]
+
+
+def test_a_set_that_does_not_clip_is_left_at_its_level(chowtape: Run, tmp_path: Path) -> None:
+    hot_set(tmp_path / "in", "PCM_24")
+    result = chowtape("render", "in", "out", "--headroom", "set", "--json", "--output-gain", -9)
+    assert json.loads(result.stdout)["trim_db"] == 0.0
+    assert chowtape("render", "in", "plain", "--output-gain", -9).returncode == 0
+    assert contents(tmp_path / "out") == contents(tmp_path / "plain")
+
+
+def test_the_report_and_the_table_say_what_became_of_every_file(
+    chowtape: Run, tmp_path: Path
+) -> None:
+    good_stems(tmp_path / "in", 4)
+    (tmp_path / "in" / 'so, "called".wav').write_text("audio")
+    result = chowtape("render", "in", "out", "--report", "report.csv")
+    assert result.returncode == 1
+    assert "4 rendered" in result.stdout
+    assert "1 failed" in result.stdout
+    assert "times real time" in result.stdout
+    with (tmp_path / "report.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    asked = json.loads(chowtape("render", "in", "other", "--json").stdout)["files"]
+    assert [row["source"] for row in rows] == [file["source"] for file in asked]
+    for row, file in zip(rows, asked, strict=True):
+        assert row["status"] == file["status"]
+        if file["status"] == "rendered":
+            assert int(row["frames"]) == file["frames"]
+            assert float(row["peak_out_dbfs"]) == file["peak_out_dbfs"]
+            assert json.loads(row["settings"]) == file["settings"]
+    # the same command again replaces its report, and nothing else
+    assert chowtape("render", "in", "out", "--report", "report.csv").returncode == 1
+    kick = stem(tmp_path / "kick.wav")
+    result = chowtape("render", "in", "out", "--report", kick)
+    assert result.returncode == 1
+    assert "is no report" in result.stderr
+    assert sf.info(kick).frames == 4410
+
+
+def test_a_terminal_sees_how_far_a_batch_is(tmp_path: Path) -> None:
+    many_seconds(tmp_path / "in", 16, 3.0)
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "chowtape_cli", "render", "in", "out", "--os", "8"],
+        cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=theirs,
+        env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "140"},
+    )  # fmt: skip
+    os.close(theirs)
+    shown = b""
+    try:
+        while chunk := os.read(ours, 65_536):
+            shown += chunk
+    except OSError:
+        pass  # the terminal's other end was closed
+    os.close(ours)
+    assert process.wait(timeout=60) == 0
+    text = shown.decode()
+    assert re.search(r"\b8/16 files", text)
+    assert re.search(r"0:\d\d of audio", text)
+    assert re.search(r"\d+x real time", text)
+    assert re.search(r"0:\d\d left", text)
+    assert re.search(r"\b\d+\.wav", text)
+
+
+def peak_memory(folder: Path, *arguments: object) -> int:
+    """The largest resident size of the command's own process, in KiB."""
+    code = (
+        "import resource, sys\n"
+        "from chowtape_cli.__main__ import run\n"
+        "assert run(sys.argv[1:]) == 0\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        cwd=folder, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return int(result.stderr.splitlines()[-1])
+
+
+def test_memory_hardly_grows_with_the_number_of_files(tmp_path: Path) -> None:
+    source = stem(tmp_path / "source.wav", 0.01)
+    for count in (200, 2000):
+        for i in range(count):
+            place = tmp_path / str(count) / str(i // 100) / f"{i}.wav"
+            place.parent.mkdir(parents=True, exist_ok=True)
+            os.link(source, place)
+    few, many = (
+        peak_memory(tmp_path, "render", count, f"out{count}", "--jobs", 1, "--json")
+        for count in ("200", "2000")
+    )
+    assert many - few < 10_000  # KiB: reports of what was done, at 5 KiB each at most
+
+
+def test_an_unreadable_folder_is_reported_and_the_others_rendered(tmp_path: Path) -> None:
+    """Root may read everything, so the command runs as nobody here."""
+    for name in ("open/a.wav", "shut/b.wav"):
+        stem(tmp_path / "in" / name)
+    if os.geteuid() != 0:
+        who: dict[str, object] = {}
+    else:
+        who = {"user": 65_534, "group": 65_534, "extra_groups": []}
+        for folder in [tmp_path, *tmp_path.parents]:
+            if not folder.stat().st_mode & 0o001:
+                folder.chmod(folder.stat().st_mode | 0o011)
+        shutil.chown(tmp_path, 65_534)
+    (tmp_path / "in" / "shut").chmod(0)
+    command = [sys.executable, "-m", "chowtape_cli", "render", "in", "out", "--json", "--jobs", "1"]
+    environment = {**os.environ, "HOME": str(tmp_path)}
+    try:
+        result = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False,
+            **who,  # type: ignore[call-overload]
+        )  # fmt: skip
+    except PermissionError:
+        pytest.skip("nobody can't run this Python")
+    finally:
+        (tmp_path / "in" / "shut").chmod(0o755)
+    if "Permission denied" in result.stderr and "chowtape" not in result.stderr:
+        pytest.skip("nobody can't run this Python")
+    assert result.returncode == 1, result.stderr
+    assert statuses(result) == {"in/shut": "failed", "in/open/a.wav": "rendered"}
+    assert "in/shut: can't be searched (Permission denied)" in result.stderr
+
+
+def test_two_commands_do_not_render_into_one_folder_at_once(tmp_path: Path, chowtape: Run) -> None:
+    many_seconds(tmp_path / "in", 16)
+    process = start(tmp_path, "render", "in", "out", "--jobs", 1, "--os", 64)
+    wait_until(lambda: (tmp_path / "out" / MANIFEST).exists(), process)
+    second = chowtape("render", "in", "out")
+    os.killpg(process.pid, signal.SIGINT)
+    process.communicate(timeout=60)
+    assert second.returncode == 1
+    assert "another chowtape is rendering" in second.stderr
+
+
+def test_a_limit_on_files_fails_files_and_not_the_batch(tmp_path: Path) -> None:
+    stem(tmp_path / "in" / "long.wav", 3.0)
+    stem(tmp_path / "in" / "short.wav", 0.05)
+    result = subprocess.run(
+        [sys.executable, "-m", "chowtape_cli", "render", "in", "out", "--json"],
+        capture_output=True, text=True, cwd=tmp_path, timeout=120, check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000)),
+    )  # fmt: skip
+    assert result.returncode == 1
+    assert statuses(result) == {"in/long.wav": "failed", "in/short.wav": "rendered"}
+    assert listing(tmp_path / "out") == [MANIFEST, "short.wav"]

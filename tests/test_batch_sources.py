@@ -1,0 +1,245 @@
+"""What a batch is made of and where it goes, settled before anything is rendered."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import unicodedata
+from pathlib import Path
+
+import pytest
+import soundfile as sf
+from conftest import Run, music, write_wav
+
+MANIFEST = ".chowtape.jsonl"
+
+
+def stems(folder: Path, *names: str) -> None:
+    for name in names:
+        plain = write_wav((folder / name).with_name("plain.wav"), music(0.02, 44_100, 1))
+        plain.rename(folder / name)  # soundfile takes no name that is not UTF-8
+
+
+def outputs(result: subprocess.CompletedProcess[str]) -> dict[str, str]:
+    """Each source's output; every one of them has to be there."""
+    assert result.returncode == 0, result.stderr
+    return {file["source"]: file["output"] for file in json.loads(result.stdout)["files"]}
+
+
+def check_refused(
+    chowtape: Run, tmp_path: Path, *arguments: object, words: tuple[str, ...], code: int = 2
+) -> None:
+    """One line, nothing rendered, nothing written."""
+    before = sorted(tmp_path.rglob("*"))
+    result = chowtape("render", *arguments)
+    assert result.returncode == code, (result.stdout, result.stderr)
+    assert len(result.stderr.splitlines()) == 1
+    for word in words:
+        assert word in result.stderr
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_folder_is_mirrored(chowtape: Run, tmp_path: Path) -> None:
+    stems(tmp_path / "in", "a.wav", "b c/d é.wav", "b c/e/f.WAV", "g.wav/h.wav")
+    assert outputs(chowtape("render", "in", "out", "--json")) == {
+        "in/a.wav": "out/a.wav",
+        "in/b c/d é.wav": "out/b c/d é.wav",
+        "in/b c/e/f.WAV": "out/b c/e/f.WAV",
+        "in/g.wav/h.wav": "out/g.wav/h.wav",
+    }
+
+
+def test_several_folders_keep_their_names(chowtape: Run, tmp_path: Path) -> None:
+    stems(tmp_path, "one/a.wav", "deep/two/a.wav", "single.wav", "link here.wav")
+    (tmp_path / "linked").symlink_to("one")
+    given = ("one", "deep/two/", "linked", "single.wav")
+    assert outputs(chowtape("render", *given, "out", "--json")) == {
+        "one/a.wav": "out/one/a.wav",
+        "deep/two/a.wav": "out/two/a.wav",
+        "linked/a.wav": "out/linked/a.wav",
+        "single.wav": "out/single.wav",
+    }
+
+
+@pytest.mark.parametrize(
+    ("pattern", "chosen"),
+    [
+        ("in/*.wav", {"in/a.wav": "out/a.wav"}),
+        ("in/**/*.wav", {"in/a.wav": "out/a.wav", "in/d/b.wav": "out/d/b.wav"}),
+        ("in/*/b.*", {"in/d/b.wav": "out/d/b.wav", "in/e/b.flac": "out/e/b.flac"}),
+        ("in/[ad]*", {"in/a.wav": "out/a.wav"}),
+    ],
+)
+def test_a_quoted_glob(chowtape: Run, tmp_path: Path, pattern: str, chosen: dict[str, str]) -> None:
+    stems(tmp_path / "in", "a.wav", "d/b.wav", "d/.hidden.wav")
+    (tmp_path / "in" / "e").mkdir()
+    sf.write(tmp_path / "in" / "e" / "b.flac", music(0.02, 44_100, 1), 44_100)
+    assert outputs(chowtape("render", pattern, "out", "--json")) == chosen
+
+
+def test_globs_of_this_folder_and_names_that_look_like_globs(chowtape: Run, tmp_path: Path) -> None:
+    stems(tmp_path, "kick [loud].wav", "snare.wav")
+    found = outputs(chowtape("render", "*.wav", "out", "--json"))
+    assert set(found.values()) == {"out/kick [loud].wav", "out/snare.wav"}
+    assert chowtape("render", "kick [loud].wav", "single.wav").returncode == 0
+    check_refused(chowtape, tmp_path, "*.mp3", "out2", words=("*.mp3", "no file"))
+
+
+@pytest.mark.parametrize("how", ["file", "stdin", "null"])
+def test_a_list_of_files(chowtape: Run, tmp_path: Path, how: str) -> None:
+    names = ["x/a.wav", "y/été.wav", "y/sp ace\u2028.wav", os.fsdecode(b"y/caf\xe9.wav")]
+    stems(tmp_path, *names)
+    far = tmp_path / "elsewhere" / "far.wav"
+    stems(far.parent, far.name)
+    listed = [*names, str(far), "x/a.wav"]
+    if how == "null":
+        stems(tmp_path, "y/new\nline.wav")
+        raw = b"\0".join(os.fsencode(name) for name in [*listed, "y/new\nline.wav"]) + b"\0"
+    else:
+        raw = b"\xef\xbb\xbf" + b"\r\n\n".join(map(os.fsencode, listed))
+    (tmp_path / "list.txt").write_bytes(raw)
+    if how == "stdin":
+        with (tmp_path / "list.txt").open() as file:
+            result = chowtape("render", "--files-from", "-", "out", "--json", stdin=file)
+    else:
+        result = chowtape("render", "--files-from", "list.txt", "out", "--json")
+    expected = {name: f"out/{name}" for name in names} | {str(far): "out/far.wav"}
+    if how == "null":
+        expected["y/new\nline.wav"] = "out/y/new\nline.wav"
+    assert outputs(result) == expected
+    for output in expected.values():
+        assert (tmp_path / output).exists()
+    again = json.loads(chowtape("render", "--files-from", "list.txt", "out", "--json").stdout)
+    assert {file["status"] for file in again["files"]} == {"up to date"}
+
+
+def test_lists_that_say_nothing(chowtape: Run, tmp_path: Path) -> None:
+    (tmp_path / "list.txt").write_text("\n\n")
+    check_refused(
+        chowtape, tmp_path, "--files-from", "list.txt", "out", words=("list.txt", "names no file")
+    )
+    check_refused(
+        chowtape, tmp_path, "--files-from", "none.txt", "out", words=("none.txt",), code=1
+    )
+
+
+def test_includes_and_excludes(chowtape: Run, tmp_path: Path) -> None:
+    stems(tmp_path / "in", "a.wav", "drums/kick.wav", "drums/old/kick.wav", "drums/tom.wav")
+    wanted = ("--include", "drums/**", "--exclude", "tom.*", "--exclude", "**/old/*")
+    found = outputs(chowtape("render", "in", "out", "--json", *wanted))
+    assert set(found) == {"in/drums/kick.wav"}
+    check_refused(
+        chowtape, tmp_path, "in", "out2", "--include", "*.mp3", words=("no audio", "--include")
+    )
+
+
+def test_names_from_templates_and_other_formats(chowtape: Run, tmp_path: Path) -> None:
+    stems(tmp_path / "in", "a.wav", "d/b.wav")
+    named = ("--name", "{number:02} {stem}-{mode}-{drive:.1f}{ext}", "--format", ".FLAC")
+    assert outputs(chowtape("render", "in", "out", "--json", *named)) == {
+        "in/a.wav": "out/01 a-nr8-0.5.flac",
+        "in/d/b.wav": "out/d/02 b-nr8-0.5.flac",
+    }
+    assert sf.info(tmp_path / "out" / "01 a-nr8-0.5.flac").format == "FLAC"
+    for template, *words in (
+        ("{stem}-{nonsense}{ext}", "nonsense", "saturation"),
+        ("{}{ext}", "can't be filled in"),
+        ("{stem", "can't be filled in"),
+        ("{rate:d}{ext}", "can't be filled in"),
+        ("../{name}", "below the destination"),
+        ("/tmp/{name}", "below the destination"),  # noqa: S108
+        ("{stem}", "extension"),
+        ("{ext}", "extension"),
+        ("{stem}/", "extension"),
+        ("one.wav", "would both become"),
+    ):
+        flat = ("in", "flat", "--name", template)
+        if template == "one.wav":
+            stems(tmp_path / "in", "b.wav")
+        check_refused(chowtape, tmp_path, *flat, words=tuple(words))
+    check_refused(chowtape, tmp_path, "in", "flat", "--format", "xyz", words=("xyz", "flac"))
+
+
+def test_two_sources_that_would_be_one_file(chowtape: Run, tmp_path: Path) -> None:
+    stems(tmp_path / "case", "Kick.wav", "kick.wav")
+    stems(tmp_path / "accents", *(unicodedata.normalize(form, "é.wav") for form in ("NFC", "NFD")))
+    stems(tmp_path / "kinds", "a.wav")
+    sf.write(tmp_path / "kinds" / "a.flac", music(0.02, 44_100, 1), 44_100)
+    stems(tmp_path, "x/same.wav", "y/same.wav")
+    for arguments in (
+        ("case", "out"),
+        ("accents", "out"),
+        ("kinds", "out", "--format", "wav"),
+        ("x/same.wav", "y/same.wav", "out"),
+    ):
+        check_refused(chowtape, tmp_path, *arguments, words=("would both become", "--name"))
+    named = ("--format", "wav", "--name", "{name}{ext}")
+    found = outputs(chowtape("render", "kinds", "out", "--json", *named))
+    assert set(found.values()) == {"out/a.wav.wav", "out/a.flac.wav"}
+
+
+def test_a_destination_that_would_be_read_again(chowtape: Run, tmp_path: Path) -> None:
+    stems(tmp_path / "in", "a.wav", "d/b.wav")
+    (tmp_path / "link").symlink_to("in")
+    for arguments in (
+        ("in", "in"),
+        ("in", "in", "--overwrite"),
+        ("link", "in"),
+        ("in", "in", "--name", "{stem}-tape{ext}"),
+        ("in", "in", "--format", "flac"),
+        ("in", "in/tape"),
+        ("in", "link/tape"),
+        ("in/**/*.wav", "in/tape"),
+        ("**/b.wav", "out"),
+        ("in/a.wav", "in/d/b.wav", "in", "--overwrite"),
+    ):
+        check_refused(chowtape, tmp_path, *arguments, words=("choose another folder",))
+    for number, arguments in enumerate((
+        ("in", "in/tape", "--exclude", "tape/**"),
+        ("in", "in/.tape"),
+        ("in/*.wav", "in/tape{}"),
+        ("in/*/*.wav", "in/tape{}"),
+        ("in", "in", "--include", "*.wav", "--format", "flac"),
+    )):  # fmt: skip
+        words = [str(word).format(number) for word in arguments]
+        first = outputs(chowtape("render", *words, "--json", "--dry-run"))
+        assert outputs(chowtape("render", *words, "--json")) == first
+        assert outputs(chowtape("render", *words, "--json")) == first  # and nothing more
+
+
+def test_destinations_that_are_no_folder(chowtape: Run, tmp_path: Path) -> None:
+    stems(tmp_path / "in", "a.wav", "b.wav")
+    (tmp_path / "file").write_text("mine")
+    check_refused(chowtape, tmp_path, "in", "file", words=("file: is a file",))
+    check_refused(chowtape, tmp_path, "in", "file/out", words=("file",), code=1)
+
+
+def test_folders_without_audio_and_what_is_left_alone(chowtape: Run, tmp_path: Path) -> None:
+    (tmp_path / "in" / ".git").mkdir(parents=True)
+    for name in ("notes.txt", "._a.wav", ".b.wav", ".git/c.wav", "README"):
+        (tmp_path / "in" / name).write_text("no audio")
+    check_refused(chowtape, tmp_path, "in", "out", words=("no audio file",))
+    stems(tmp_path / "in", "a.wav")
+    result = chowtape("render", "in", "out", "--json")
+    assert outputs(result) == {"in/a.wav": "out/a.wav"}
+    assert json.loads(result.stdout)["left_alone"] == {".txt": 1, "README": 1, "hidden": 2}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {MANIFEST, "a.wav"}
+
+
+def test_links_that_lead_back_are_followed_once(chowtape: Run, tmp_path: Path) -> None:
+    stems(tmp_path / "in", "a.wav", "d/b.wav")
+    (tmp_path / "in" / "d" / "round").symlink_to("..")
+    (tmp_path / "in" / "self").symlink_to("self")
+    for source in ("in", "in/**/*.wav"):
+        found = outputs(chowtape("render", source, "out", "--json", "--overwrite"))
+        assert found == {"in/a.wav": "out/a.wav", "in/d/b.wav": "out/d/b.wav"}
+
+
+def test_options_that_contradict_each_other(chowtape: Run, tmp_path: Path) -> None:
+    stems(tmp_path / "in", "a.wav")
+    for other in ("--overwrite", "--update"):
+        check_refused(
+            chowtape, tmp_path, "in", "out", "--skip-existing", other,
+            words=(other, "--skip-existing"),
+        )  # fmt: skip
