@@ -55,13 +55,16 @@ def _print_levels(console: Console, comparison: Comparison) -> None:
 
 
 def _print_harmonics(console: Console, comparison: Comparison) -> None:
+    rows = [row for row in comparison.variants if row.settings is not None]
+    # the model is odd: a column for each even harmonic would be empty
+    heard = [place for place in range(len(_HARMONICS)) if any(r.harmonics_db[place] for r in rows)]
     table = Table(title="Harmonics of a sine at -6 dBFS, in dB relative to it")
     _add_names(table)
-    for heading in ("THD", *(f"H{k}" for k in _HARMONICS)):
-        table.add_column(heading, justify="right")
+    for heading in ("THD", *(f"H{_HARMONICS[place]}" for place in heard)):
+        table.add_column(heading, justify="right", no_wrap=True)
     for number, row in enumerate(comparison.variants):
         if row.settings is not None:
-            figures = (row.thd_db, *row.harmonics_db)
+            figures = (row.thd_db, *(row.harmonics_db[place] for place in heard))
             table.add_row(*_numbered(number, row.name), *(_figure(value, 1) for value in figures))
     console.print(table)
 
