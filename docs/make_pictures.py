@@ -13,7 +13,7 @@ FOLDER = Path(__file__).resolve().parent / "pictures"
 # what the pictures of recordings need, after `chowtape demo`
 RENDERS = (
     "chowtape-demo/dry/bass.wav half.wav --mix 50",
-    "chowtape-demo/dry/bass.wav half-dc0.wav --mix 50 --dc-block 0",
+    "chowtape-demo/dry/bass.wav half-5hz.wav --mix 50 --dc-block 5",
 )
 
 # name of the picture: what follows `chowtape plot`, in a folder where `chowtape demo` has been run
@@ -26,7 +26,7 @@ PICTURES = {
     "drive.svg": "loop --drive 0.2 --drive 0.5 --drive 0.9 --cycles 2",
     "saturation.svg": "curve --saturation 0 --saturation 0.5 --saturation 1 --drive 0.7",
     "bias.svg": "curve --bias 0 --bias 0.1 --bias 0.5 --bias 1 --drive 0.7",
-    "mix.svg": "spectrum chowtape-demo/dry/bass.wav half.wav half-dc0.wav",
+    "mix.svg": "spectrum chowtape-demo/dry/bass.wav half.wav half-5hz.wav",
     "solvers.svg": "harmonics --os 2 --mode nr8 --mode stn --mode rk4 --mode rk2 --frequency 5000",
 }
 

@@ -54,7 +54,14 @@ def test_the_second_line_is_what_ci_runs() -> None:
     assert "Set up and pass the tests" in (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 
 
-PAGES = ("README.md", "docs/usage.md", "docs/settings.md", "docs/compare.md", "docs/plots.md", "docs/index.md")
+PAGES = (
+    "README.md",
+    "docs/usage.md",
+    "docs/settings.md",
+    "docs/compare.md",
+    "docs/plots.md",
+    "docs/index.md",
+)
 
 
 @pytest.mark.parametrize("page", PAGES)
