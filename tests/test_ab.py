@@ -397,7 +397,7 @@ def test_an_interrupted_comparison_leaves_nothing(tmp_path: Path, there: bool) -
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 130, stderr
     assert "nothing half-written" in stderr
     assert listing(tmp_path) == before
 
