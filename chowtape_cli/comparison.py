@@ -20,8 +20,9 @@ from chowtape_cli.character import HARMONICS, Harmonics, harmonics, hysteresis_l
 from chowtape_cli.dsp.null_test import Residual
 from chowtape_cli.errors import SettingsError
 from chowtape_cli.files import remove_folders, shown
-from chowtape_cli.folders import check_folder, whole_folder
+from chowtape_cli.folders import check_folder, remove_stale, whole_folder
 from chowtape_cli.listening import write_page
+from chowtape_cli.listening.earlier import earlier_files
 from chowtape_cli.matching import Match, Take, listen, match
 from chowtape_cli.measure import Levels, Progress, measure_together
 from chowtape_cli.render import FileReport, check_rates, render_file
@@ -32,6 +33,7 @@ TAKES = "takes"  # the folder of renders before they are matched; none is left
 UNMATCHED = "unmatched"  # the folder of the files without the matching gain
 SUBTYPE = "FLOAT"  # nothing clips, and rounding stays 150 dB below the signal
 MATCHED_WITHIN = 0.05  # LU
+FAR_DOWN_DB = 20.0  # what turns the source down by more leaves little to hear
 
 # opens a display of progress under a name
 Watch = Callable[[str], AbstractContextManager["Progress | None"]]
@@ -139,7 +141,8 @@ def compare(
         folder: where ``dry.wav`` goes, and ``NAME.wav`` of each variant.
         settings: of each variant, by a name that does as that of a file.
         keep_unmatched: whether the files without the matching gain are kept too.
-        overwrite: whether files of the same names in the folder are replaced.
+        overwrite: whether what an earlier comparison wrote into the folder is replaced: files of
+            the same names, and its audio that is not made again is removed.
         jobs: worker processes of a render; the bytes of the files do not depend on it.
         watch: opens a display of progress under a name.
 
@@ -160,6 +163,7 @@ def compare(
             check_destination(path, source, overwrite=overwrite)
     with watch("measuring a sine"):  # which also loads the kernels, before renders are timed
         sines = {name: _sine(one, info.rate) for name, one in settings.items()}
+    earlier = earlier_files(folder)
     with whole_folder(folder, overwrite=overwrite) as part:
         takes = [_dry_take(info, plans[DRY].rate, part, watch)]
         takes += [_take(name, info, one, part, jobs, watch) for name, one in settings.items()]
@@ -187,6 +191,8 @@ def compare(
         comparison = _summed_up(source, info, takes, matched, variants, residuals)
         with watch("writing the page"):
             write_page(part, comparison.as_dict())
+        written = {path.relative_to(part) for path in part.rglob("*")}
+    remove_stale(folder, earlier, keep=written, source=source)
     return comparison
 
 
@@ -341,6 +347,13 @@ def _warnings(
             f"could not be matched within {MATCHED_WITHIN} LU: too much of it is near -70 LUFS, "
             "where loudness is cut off; turn the source up"
         )
+    if matched.target_lufs is not None and matched.target_lufs == take.heard.lufs:
+        down = -matched.gains_db[0]
+        if down > FAR_DOWN_DB:
+            lines.append(
+                f"is {down:.1f} dB quieter than the source, and all were turned down to it; "
+                "leave it out, or give it an --output-gain"
+            )
     return lines
 
 

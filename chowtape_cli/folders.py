@@ -6,6 +6,7 @@ import contextlib
 import os
 import shutil
 import tempfile
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,6 +55,28 @@ def whole_folder(folder: Path, *, overwrite: bool = False) -> Iterator[Path]:
             shutil.rmtree(part, ignore_errors=True)
         remove_folders(missing)
         raise
+
+
+def remove_stale(folder: Path, stale: set[Path], *, keep: set[Path], source: Path) -> None:
+    """Remove files of an earlier run from a folder; those it has now and the source stay.
+
+    Args:
+        folder: where they are.
+        stale: paths in it, from the folder.
+        keep: paths in it, from the folder; where file names know no capitals, neither does this.
+        source: a path that may be one of them.
+    """
+    kept = {_alike(path) for path in keep}
+    for name in sorted(stale):
+        path = folder / name
+        with contextlib.suppress(OSError):  # what can't be removed does no harm
+            if _alike(name) not in kept and not path.samefile(source):
+                path.unlink()
+                remove_folders([path.parent])
+
+
+def _alike(path: Path) -> str:
+    return unicodedata.normalize("NFC", str(path)).casefold()
 
 
 def _make_part_folder(home: Path) -> Path:

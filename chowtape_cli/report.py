@@ -267,5 +267,7 @@ def print_bank_json(bank: Bank) -> None:
 
 def print_plot_json(name: str, figures: Sequence[Any]) -> None:
     """Print the numbers behind a plot, data classes with arrays in them, as JSON on stdout."""
+    import numpy as np
+
     whole = {"version": __version__, name: [asdict(figure) for figure in figures]}
     print(json.dumps(whole, default=np.ndarray.tolist, allow_nan=False))

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from chowtape_cli.measure import Nulled
 
 _HARMONICS = range(2, 11)
+_COLUMNS = 6  # of a matrix, side by side in 80 characters
+_NAME_WIDTH = 16
 
 
 def print_comparison(folder: Path, comparison: Comparison) -> None:
@@ -30,45 +32,66 @@ def print_comparison(folder: Path, comparison: Comparison) -> None:
     _print_harmonics(console, comparison)
     _print_nulls(console, comparison)
     target = comparison.target_lufs
-    how = "not matched in loudness" if target is None else f"all at {target:.2f} LUFS"
+    how = _matched_by(comparison) if target is None else f"all at {target:.2f} LUFS"
     count = len(comparison.variants)
     console.print(Text(f"{count} files in {shown(folder)}, {comparison.seconds:.2f} s, {how}"))
 
 
+def _matched_by(comparison: Comparison) -> str:
+    turned = any(variant.gain_db for variant in comparison.variants)
+    return "matched in RMS" if turned else "not matched in loudness"
+
+
 def _print_levels(console: Console, comparison: Comparison) -> None:
     table = Table(title="Levels")
-    table.add_column("variant")
+    _add_names(table)
+    table.columns[1].no_wrap = False
     for heading in ("gain (dB)", "LUFS", "true peak (dBTP)", "crest (dB)", "time (s)"):
         table.add_column(heading, justify="right")
-    for row in comparison.variants:
+    for number, row in enumerate(comparison.variants):
         figures = (row.gain_db, row.lufs, row.true_peak_dbtp, row.crest_db, row.wall_seconds)
-        table.add_row(Text(shown(row.name)), *(_figure(value, 2) for value in figures))
+        table.add_row(*_numbered(number, row.name), *(_figure(value, 2) for value in figures))
     console.print(table)
 
 
 def _print_harmonics(console: Console, comparison: Comparison) -> None:
+    rows = [row for row in comparison.variants if row.settings is not None]
+    # the model is odd: a column for each even harmonic would be empty
+    heard = [place for place in range(len(_HARMONICS)) if any(r.harmonics_db[place] for r in rows)]
     table = Table(title="Harmonics of a sine at -6 dBFS, in dB relative to it")
-    table.add_column("variant")
-    for heading in ("THD", *(f"H{k}" for k in _HARMONICS)):
-        table.add_column(heading, justify="right")
-    for row in comparison.variants:
+    _add_names(table)
+    for heading in ("THD", *(f"H{_HARMONICS[place]}" for place in heard)):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for number, row in enumerate(comparison.variants):
         if row.settings is not None:
-            figures = (row.thd_db, *row.harmonics_db)
-            table.add_row(Text(shown(row.name)), *(_figure(value, 1) for value in figures))
+            figures = (row.thd_db, *(row.harmonics_db[place] for place in heard))
+            table.add_row(*_numbered(number, row.name), *(_figure(value, 1) for value in figures))
     console.print(table)
 
 
 def _print_nulls(console: Console, comparison: Comparison) -> None:
-    names = [row.name for row in comparison.variants]
     residuals = {(null.a, null.b): null.residual_db for null in comparison.nulls}
-    table = Table(title="Null test, after matching: residual in dB, relative to the louder")
-    table.add_column("")
-    for name in names[:-1]:
-        table.add_column(Text(shown(name)), justify="right")
-    for place, name in enumerate(names[1:], start=1):
-        cells = [_residual(residuals[other, name]) for other in names[:place]]
-        table.add_row(Text(shown(name)), *cells)
-    console.print(table)
+    names = [row.name for row in comparison.variants]
+    for first in range(0, len(names) - 1, _COLUMNS):
+        columns = range(first, min(first + _COLUMNS, len(names) - 1))
+        table = Table(title="Null test, after matching: residual in dB, relative to the louder")
+        _add_names(table)
+        for column in columns:
+            table.add_column(str(column + 1), justify="right", no_wrap=True)
+        for row in range(first + 1, len(names)):
+            cells = [_residual(residuals[names[c], names[row]]) for c in columns if c < row]
+            table.add_row(*_numbered(row, names[row]), *cells)
+        console.print(table)
+
+
+def _add_names(table: Table) -> None:
+    """Add the columns of a variant's number, which is its key on the page, and of its name."""
+    table.add_column("", justify="right", no_wrap=True)
+    table.add_column("variant", no_wrap=True, overflow="ellipsis", max_width=_NAME_WIDTH)
+
+
+def _numbered(number: int, name: str) -> tuple[str, Text]:
+    return str(number + 1), Text(shown(name))
 
 
 def _figure(value: float | None, digits: int) -> str:
@@ -80,10 +103,13 @@ def _residual(level: float | None) -> str:
 
 
 def print_warnings(comparison: Comparison) -> None:
-    """Print on stderr what the user should know: a line each."""
+    """Print on stderr what the user should know: a line each, with those it is about."""
+    about: dict[str, list[str]] = {}
     for variant in comparison.variants:
         for warning in variant.warnings:
-            print(f"chowtape: warning: {shown(variant.name)}: {shown(warning)}", file=sys.stderr)
+            about.setdefault(warning, []).append(variant.name)
+    for warning, names in about.items():
+        print(f"chowtape: warning: {shown(', '.join(names))}: {shown(warning)}", file=sys.stderr)
 
 
 def print_json(comparison: Comparison) -> None:

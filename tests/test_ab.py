@@ -328,6 +328,59 @@ def test_overwrite_replaces_its_own_files_alone(chowtape: Run, tmp_path: Path) -
     assert wavs(tmp_path / "ab") == ["A.wav", "dry.wav", *unmatched]
 
 
+def test_overwrite_takes_away_what_an_earlier_comparison_wrote(
+    chowtape: Run, tmp_path: Path
+) -> None:
+    write_wav(tmp_path / "mix.wav", music(0.5, 44_100))
+    folder = tmp_path / "ab"
+    five = ("A", "B", "c", "D", "E")
+    earlier = [word for name in five for word in ("--variant", f"{name}:drive=0.1")]
+    assert chowtape("ab", "mix.wav", "ab", *earlier, "--keep-unmatched", "-q").returncode == 0
+    mine = ["F.wav", "notes.txt", "unmatched/mine.wav", "page/audio/mine.js", "page/audio/9-0.js"]
+    for name in mine:
+        (folder / name).write_text("mine")
+    failed = chowtape("ab", "missing.wav", "ab", "--variant", "Q", "--overwrite")
+    assert failed.returncode == 1
+    assert {f"{name}.wav" for name in five} < set(listing(folder))
+    # one of the earlier files is the source now, and another differs in capitals alone
+    again = chowtape("ab", "ab/A.wav", "ab", "--variant", "Q", "--variant", "C", "--overwrite")
+    assert again.returncode == 0, again.stderr
+    left = set(listing(folder))
+    assert {"Q.wav", "C.wav", "A.wav", "dry.wav", *mine} <= left
+    assert not left & {"B.wav", "D.wav", "E.wav", "unmatched/A.wav", "unmatched/dry.wav"}
+    scripts = {name for name in left if name.startswith("page/audio/")}
+    assert scripts == {f"page/audio/{n}.js" for n in ("0-0", "1-0", "2-0", "9-0", "mine")}
+
+
+@pytest.mark.parametrize(
+    "record", ["", "var listening = { comparison: [1] };\n", "../../notes.txt", "\xff"]
+)
+def test_a_record_that_is_none_takes_nothing_away(
+    chowtape: Run, tmp_path: Path, record: str
+) -> None:
+    write_wav(tmp_path / "mix.wav", music(0.5, 44_100))
+    (tmp_path / "notes.wav").write_text("mine")
+    (tmp_path / "ab" / "page").mkdir(parents=True)
+    (tmp_path / "ab" / "old.wav").write_text("mine")
+    if record.startswith(".."):
+        paths = [{"path": path} for path in ("../notes.wav", str(tmp_path / "notes.wav"), 3)]
+        record = f"var listening = {{ comparison: {json.dumps({'variants': paths})} }};\n"
+    (tmp_path / "ab" / "page" / "comparison.js").write_text(record, encoding="latin-1")
+    result = chowtape("ab", "mix.wav", "ab", "--variant", "A", "--overwrite")
+    assert result.returncode == 0, result.stderr
+    assert {"notes.wav", "ab/old.wav"} < set(listing(tmp_path))
+
+
+def test_what_pulls_all_far_down_is_named_once(chowtape: Run, tmp_path: Path) -> None:
+    write_wav(tmp_path / "mix.wav", music(1.0, 44_100))
+    result = chowtape("ab", "mix.wav", "ab", "--sweep", "drive=0:1:3", "-j", "1")
+    (warning,) = result.stderr.splitlines()
+    assert "drive-0: is 5" in warning
+    assert "--output-gain" in warning
+    assert "─" in result.stdout
+    assert "…" not in result.stdout  # all of it fits 80 characters
+
+
 @pytest.mark.parametrize("there", [False, True])
 def test_an_interrupted_comparison_leaves_nothing(tmp_path: Path, there: bool) -> None:
     write_wav(tmp_path / "mix.wav", music(20.0, 44_100), subtype="PCM_16")
@@ -344,7 +397,7 @@ def test_an_interrupted_comparison_leaves_nothing(tmp_path: Path, there: bool) -
         time.sleep(0.02)
     process.send_signal(signal.SIGINT)
     _, stderr = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 130, stderr
     assert "nothing half-written" in stderr
     assert listing(tmp_path) == before
 

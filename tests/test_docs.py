@@ -59,6 +59,7 @@ PAGES = (
     "docs/usage.md",
     "docs/batch.md",
     "docs/cluster.md",
+    "docs/settings.md",
     "docs/compare.md",
     "docs/plots.md",
     "docs/index.md",

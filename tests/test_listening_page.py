@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile as sf
+from conftest import Run, music, write_wav
 from numpy.typing import NDArray
 from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 from scipy.stats import binomtest
@@ -742,3 +743,42 @@ def test_audio_that_is_not_there_is_one_clear_error_and_no_page(tmp_path: Path) 
     with pytest.raises(AudioFileError, match=r"gone\.wav: there is no such file"):
         write_page(tmp_path, json.loads(json.dumps(missing)))
     assert not (tmp_path / "index.html").exists()
+
+
+def test_a_comparison_opens_from_disk_and_shows_the_figures_of_its_json(
+    chowtape: Run, open_page: Callable[..., Opened], tmp_path: Path
+) -> None:
+    """The whole way: `chowtape ab`, then its page in the browser."""
+    write_wav(tmp_path / "mix.wav", music(3.0, 44_100))
+    result = chowtape(
+        "ab", "mix.wav", "ab", "--variant", "A:mode=nr8", "--variant", "B:mode=nr8",
+        "--sweep", "drive=0.2:0.9:2", "--json",
+    )  # fmt: skip
+    assert result.returncode == 0, result.stderr
+    whole = json.loads(result.stdout)
+    opened = open_page(tmp_path / "ab" / "index.html")
+    page = opened.page
+    opened.ready(len(whole["variants"]))
+    opened.play()
+    for number, one in enumerate(whole["variants"], 1):
+        page.keyboard.press(str(number))
+        expect(page.get_by_role("status")).to_have_text(one["name"])
+        expect(page.locator("#page")).to_have_attribute("data-current", str(number))
+        figures = [f"{one['lufs_before']:.1f}", f"{one['gain_db']:.2f}", f"{one['lufs']:.1f}",
+                   f"{one['true_peak_dbtp']:.2f}", f"{one['crest_db']:.1f}"]  # fmt: skip
+        cells = page.locator("#numbers tbody tr").nth(number - 1).locator("td").all_inner_texts()
+        assert [cell.replace("\u2212", "-") for cell in cells[:5]] == figures
+    opened.until_past(0.3)
+    same = page.locator("#nulls tbody tr").nth(1).locator("td").nth(2)
+    expect(same).to_have_text("silence")
+
+
+def test_pictures_wait_for_a_page_that_has_no_width_yet(
+    open_page: Callable[..., Opened], address: str
+) -> None:
+    opened = open_page(address, "addEventListener('DOMContentLoaded', () => { "
+                       "document.body.style.display = 'none'; });")  # fmt: skip
+    opened.ready(len(GAINS))
+    opened.page.evaluate("document.body.style.display = ''")
+    opened.play()
+    opened.until_past(0.2)

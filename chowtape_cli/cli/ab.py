@@ -53,7 +53,7 @@ _PATH = click.Path(path_type=Path, readable=False)
     metavar="N",
     help="Worker processes; 1 for none.  [default: all cores]",
 )
-@option("Run", "--overwrite", is_flag=True, help="Replace files of an earlier run in OUTDIR.")
+@option("Run", "--overwrite", is_flag=True, help="Replace what an earlier ab wrote into OUTDIR.")
 @option("Run", "--json", is_flag=True, help="Print the comparison as JSON on stdout.")
 @option("Run", "--quiet", "-q", is_flag=True, help="Print nothing but errors.")
 def ab(

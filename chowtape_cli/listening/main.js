@@ -60,7 +60,9 @@
         `${rate / 1000}\u00a0kHz`,
         channels === 1 ? "mono" : channels === 2 ? "stereo" : `${channels}\u00a0channels`,
         comparison.target_lufs === null
-          ? "levels as rendered"
+          ? comparison.variants.some(({ gain_db: gain }) => gain)
+            ? "matched in RMS"
+            : "levels as rendered"
           : `matched to ${figure(comparison.target_lufs, 1, "LUFS")}`,
       ].join(" \u00b7 ");
       const notes = [];

@@ -128,8 +128,9 @@
     show(number) {
       this.number = number;
       const { width, height, scale } = listening.sharp(byId("spectrogram"));
-      this.columns = Math.min(MOST_COLUMNS, Math.round(width * scale));
-      this.rows = Math.min(320, Math.round(height * scale));
+      // at least 1, as a page has no width before it is laid out
+      this.columns = Math.max(1, Math.min(MOST_COLUMNS, Math.round(width * scale)));
+      this.rows = Math.max(1, Math.min(320, Math.round(height * scale)));
       const ready = this.loader.tracks
         .map((_, other) => other)
         .filter((other) => other !== number && this.loader.ready(other));

@@ -153,7 +153,13 @@
     };
     fill(
       byId("nulls"),
-      ["minus", ...variants.map(({ name }, number) => [swatch(number), name])],
+      [
+        "minus",
+        ...variants.map(({ name }, number) => [
+          swatch(number),
+          make("span", { class: "heading", title: name }, name),
+        ]),
+      ],
       variants.map((variant, number) =>
         row(
           variant,
