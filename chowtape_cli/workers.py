@@ -32,6 +32,9 @@ def workers(jobs: int) -> Iterator[ProcessPoolExecutor]:
         jobs, mp_context=multiprocessing.get_context(method), initializer=_live_as_a_worker
     )
     try:
+        with _signals_held_back():
+            for _ in range(jobs):
+                pool.submit(int)  # they start when there is something to do
         yield pool
     except BaseException:
         for child in multiprocessing.active_children():
@@ -48,6 +51,22 @@ def workers(jobs: int) -> Iterator[ProcessPoolExecutor]:
                 os.environ[name] = value
 
 
+_HELD_BACK = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP")
+              if hasattr(signal, name) and hasattr(signal, "pthread_sigmask")]  # fmt: skip
+
+
+@contextmanager
+def _signals_held_back() -> Iterator[None]:
+    """Keep signals until the context ends: an exception amid a fork would be lost."""
+    if _HELD_BACK:
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, _HELD_BACK)
+    try:
+        yield
+    finally:
+        if _HELD_BACK:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _has_one_thread() -> bool:
     threads = Path("/proc/self/task")  # Linux; elsewhere system libraries do not bear a fork
     # before 3.11 the executor forks again after it has started a thread of its own
@@ -58,6 +77,8 @@ def _live_as_a_worker() -> None:
     """In a worker: leave Ctrl-C, which reaches the whole group, to the parent; die with it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    if _HELD_BACK:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _HELD_BACK)
     threading.Thread(target=_end_with_the_parent, daemon=True).start()
 
 
