@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import sys
 from dataclasses import dataclass, field, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -111,7 +112,7 @@ def plan_output(
     container = EXTENSIONS[extension]
     if container == "WAV" and source.format in WAV_FAMILY:
         container = source.format
-    held = sf.available_subtypes(container)
+    held = _held(container)
     if subtype is not None and subtype not in held:
         raise AudioFileError(
             f"{shown(destination)}: {container} can't hold {subtype}; choose one of: "
@@ -148,13 +149,20 @@ def _for_its_size(plan: OutputFormat, source: AudioInfo, destination: Path) -> O
     return replace(plan, format="RF64")
 
 
+# what libsndfile can do does not change, and thousands of files ask for the same
+@cache
+def _held(container: str) -> tuple[str, ...]:
+    return tuple(sf.available_subtypes(container))
+
+
+@cache
 def _nearest_subtypes(subtype: str, container: str) -> list[str]:
     """Return what a container could hold a subtype as, best first.
 
     That is the subtype itself, then what loses nothing (the narrowest first), then the widest of
     what loses something, then what libsndfile takes by default.
     """
-    held = sf.available_subtypes(container)
+    held = _held(container)
     precision = INTEGER_BITS | FLOAT_BITS
     needed = precision.get(subtype, LOSSY_BITS)
     ranked = sorted((precision[name], name) for name in held if name in precision)
@@ -164,6 +172,7 @@ def _nearest_subtypes(subtype: str, container: str) -> list[str]:
     return [*itself, *enough, *too_few, str(sf.default_subtype(container))]
 
 
+@cache
 def _can_hold(plan: OutputFormat) -> bool:
     """Try in memory what libsndfile makes of it; some containers only fail when read back."""
     memory = io.BytesIO()

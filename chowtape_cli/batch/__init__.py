@@ -177,7 +177,7 @@ def _items(request: BatchRequest) -> list[Item]:
     """Return what is to be rendered, after everything that can be checked beforehand."""
     found = request.sources.files
     if not found and not request.sources.unreadable:
-        raise PlanError("there is no audio file among the sources; check the path and --include")
+        raise PlanError("there is no audio file among the sources; check the folder, and --include")
     if request.destination.exists() and not request.destination.is_dir():
         raise PlanError(
             f"{shown(request.destination)}: is a file, and several sources need a folder; "
