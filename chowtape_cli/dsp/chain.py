@@ -9,8 +9,9 @@ the tape to have forgotten that it was started from rest (`segments.lead_in`). T
 the state of the tape is compared with what the segment before has. Where they disagree the segment
 is computed again from the state of the one before. So the result is that of one run from the start.
 
-The high-pass forgets slowly, but needs no more than the output before: it runs in a second pass
-over the batch, whose first segment starts early for its sake.
+The high-pass forgets slowly, but it is linear: started from a wrong state, it is off by what that
+state alone rings to in silence. So it runs with the segments, and its states at the seams tell what
+to add afterwards. Only a batch's first segment starts early for its sake.
 
 Short recordings are not cut: a channel is a lane, and recordings share them. What a lane gives
 depends on nothing beside it.
@@ -29,7 +30,7 @@ from chowtape_cli.dsp.filters import DCBlocker
 from chowtape_cli.dsp.hysteresis import GUARD, Hysteresis, states_differ
 from chowtape_cli.dsp.jiles_atherton import coefficients, makeup_gain
 from chowtape_cli.dsp.kernels import LANES
-from chowtape_cli.dsp.kernels.lanes import gather, scatter
+from chowtape_cli.dsp.kernels.lanes import add, gather, scatter
 from chowtape_cli.dsp.oversampling import Decimator, Interpolator, stages
 from chowtape_cli.dsp.path import SignalPath
 from chowtape_cli.dsp.segments import FILTER_REACH, Layout, cut_batch
@@ -130,7 +131,7 @@ def render_batch(
         repairs += len(wrong)
         work.run(wrong, {i: work.ends[i - 1].copy() for i in wrong})
     if layout.settle:
-        work.block_dc()
+        work.correct_dc()
     wet = work.wet[layout.settle : layout.settle + task.frames]
     return Batch(
         output=finish(path, job.coding, wet, dry, task.position, out),
@@ -183,13 +184,14 @@ class _Work:
         self._cuts = cut_batch(region, layout, task.frames, path.input_gain, self._limit)
         self.segments = len(self._cuts.lead_ins)
         channels = job.channels
-        self._stretch = -(-task.frames // self.segments)
-        self.wet = lend("wet", layout.settle + self.segments * self._stretch, channels)
+        self.wet = lend("wet", layout.settle + task.frames, channels)
         rows = Hysteresis.state_rows(path.network)
         self.begins = np.zeros((self.segments, rows, channels))
         self.ends = np.zeros((self.segments, rows, channels))
         self.next_begin = np.zeros((rows, channels))
         self.resets = np.zeros((self.segments, channels))
+        self._dc_begins = np.zeros((self.segments, DCBlocker.STATE, channels))
+        self._dc_ends = np.zeros((self.segments, DCBlocker.STATE, channels))
 
     def wrong_seams(self) -> list[int]:
         """Return the segments whose state at their seam is not that of the one before."""
@@ -230,6 +232,10 @@ class _Work:
         targets = seams[segments] + layout.settle - begin - FILTER_REACH
         total = int(end.max()) + FILTER_REACH + layout.ahead
         step = min(MOST_ROWS, CACHE_ROWS // factor)
+        blocker = DCBlocker(self._path.dc_block, self._rate) if layout.settle else None
+        heard, ended = begin + FILTER_REACH, end + FILTER_REACH  # rows of the output
+        if blocker is not None:
+            blocker.mark({*heard.tolist(), *ended.tolist()})
         given = 0
         for at in range(0, total, step):
             rows = lanes.rows.blank(min(step, total - at))
@@ -237,8 +243,11 @@ class _Work:
                 self._region, sources + at, channels, self._path.input_gain, self._limit, rows
             )  # fmt: skip
             ready = lanes.push(rows)
-            first, last = begin + FILTER_REACH - given, end + FILTER_REACH - given
-            scatter(ready, targets + given, channels, first, last, self.wet)
+            if self._first and opening:  # what rings before the first frame is no part of it
+                ready[: max(0, until - given), opening] = 0.0
+            if blocker is not None:
+                blocker.push(ready)
+            scatter(ready, targets + given, channels, heard - given, ended - given, self.wet)
             given += len(ready)
         for lane, (segment, channel) in enumerate(pairs):
             at_begin = lanes.hysteresis.marked[int(begin[lane]) * factor]
@@ -246,35 +255,43 @@ class _Work:
             self.begins[segment, :, channel] = at_begin.state[:, lane]
             self.ends[segment, :, channel] = at_end.state[:, lane]
             self.resets[segment, channel] = at_end.resets[lane] - at_begin.resets[lane]
+            if blocker is not None:
+                self._dc_begins[segment, :, channel] = blocker.marked[int(heard[lane])][:, lane]
+                self._dc_ends[segment, :, channel] = blocker.marked[int(ended[lane])][:, lane]
             if holds[lane]:
                 passed = lanes.hysteresis.marked[int(handed_over[lane]) * factor]
                 self.next_begin[:, channel] = passed.state[:, lane]
 
-    def block_dc(self) -> None:
-        """Run the high-pass over all output, in stretches that each start early.
-
-        In place: a row is overwritten after all stretches that start before it have read it.
-        """
-        if self._first:  # what the filters ring before the first frame is no part of the output
-            self.wet[: self._layout.settle] = 0.0
-        starts = range(0, self.segments * self._stretch, self._stretch)
-        pairs = [(start, channel) for start in starts for channel in range(self.wet.shape[1])]
+    def correct_dc(self) -> None:
+        """Add what the high-pass of each segment lacks for having started from a wrong state."""
+        seams = self._cuts.seams
+        lengths = np.diff(seams)
+        step = DCBlocker(self._path.dc_block, self._rate).step()
+        lacking = np.zeros_like(self._dc_begins)
+        for i in range(1, self.segments):
+            left = np.linalg.matrix_power(step, int(lengths[i - 1])) @ lacking[i - 1]
+            lacking[i] = self._dc_ends[i - 1] + left - self._dc_begins[i]
+        channels = self.wet.shape[1]
+        pairs = [(i, channel) for i in range(1, self.segments) for channel in range(channels)]
         for first in range(0, len(pairs), LANES):
-            self._block_dc(pairs[first : first + LANES])
+            segments, lanes = (np.array(c) for c in zip(*pairs[first : first + LANES], strict=True))
+            starts = seams[segments] + self._layout.settle
+            self._ring(lacking[segments, :, lanes].T, starts, lanes, lengths[segments])
 
-    def _block_dc(self, pairs: list[tuple[int, int]]) -> None:
-        settle = self._layout.settle
+    def _ring(
+        self,
+        state: Samples,
+        starts: NDArray[np.int64],
+        channels: NDArray[np.int64],
+        ends: NDArray[np.int64],
+    ) -> None:
+        """Add to the output what the high-pass rings to in silence from some states."""
         blocker = DCBlocker(self._path.dc_block, self._rate)
+        blocker.enter(state)
         store = RowBuffer()
-        starts, channels = (np.array(column) for column in zip(*pairs, strict=True))
-        total = settle + self._stretch
-        for at in range(0, total, CACHE_ROWS):
-            stop = min(at + CACHE_ROWS, total)
-            rows = store.blank(stop - at)
-            gather(self.wet, starts + at, channels, 1.0, np.inf, rows)
-            blocker.push(rows)
-            first = np.full(len(pairs), settle - at)
-            scatter(rows, starts + at, channels, first, first + self._stretch, self.wet)
+        for at in range(0, self._layout.settle, MOST_ROWS):
+            rows = store.blank(min(MOST_ROWS, self._layout.settle - at))
+            add(blocker.push(rows), starts + at, channels, ends - at, self.wet)
 
 
 def render_short(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,13 +39,49 @@ def butterworth_high_pass(corner: float, rate: float) -> NDArray[np.float64]:
 
 
 class DCBlocker:
-    """Takes the constant that asymmetric loops leave out of a stream of blocks."""
+    """Takes the constant that asymmetric loops leave out of a stream of blocks.
+
+    Attributes:
+        marked: the state before each row that was asked for, Shape: (STATE, LANES).
+    """
+
+    STATE = 4  # numbers: two for each section
 
     def __init__(self, corner: float, rate: float) -> None:
         self._sos = butterworth_high_pass(corner, rate)
         self._state = np.zeros((len(self._sos), 2, LANES))
+        self._row = 0
+        self._wanted: list[int] = []
+        self.marked: dict[int, NDArray[np.float64]] = {}
+
+    def mark(self, rows: Iterable[int]) -> None:
+        """Ask for the state before some rows, counted from the first that is ever pushed."""
+        self._wanted = sorted(rows)
 
     def push(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """Filter rows in place, Shape: (n, LANES), and return them."""
-        sections(x, self._sos, self._state)
+        first = 0
+        while self._wanted and self._wanted[0] - self._row <= len(x):
+            row = self._wanted.pop(0)
+            at = row - self._row
+            sections(x[first:at], self._sos, self._state)
+            self.marked[row] = self.state()
+            first = at
+        sections(x[first:], self._sos, self._state)
+        self._row += len(x)
         return x
+
+    def state(self) -> NDArray[np.float64]:
+        """Return the state of every lane, Shape: (STATE, LANES)."""
+        return self._state.reshape(self.STATE, LANES).copy()
+
+    def enter(self, state: NDArray[np.float64]) -> None:
+        """Set the state of the first lanes, Shape: (STATE, lanes)."""
+        self._state.reshape(self.STATE, LANES)[:, : state.shape[1]] = state
+
+    def step(self) -> NDArray[np.float64]:
+        """Return the matrix that one step in silence is to a state, Shape: (STATE, STATE)."""
+        state = np.zeros_like(self._state)
+        state.reshape(self.STATE, LANES)[:, : self.STATE] = np.eye(self.STATE)
+        sections(np.zeros((1, LANES)), self._sos, state)
+        return state.reshape(self.STATE, LANES)[:, : self.STATE]

@@ -62,3 +62,21 @@ def scatter(
             first, last = max(top, begins[lane]), min(bottom, ends[lane])
             for n in range(first, last):
                 target[start + n, channel] = rows[n, lane]
+
+
+@kernel
+def add(
+    rows: NDArray[np.float64],
+    starts: NDArray[np.int64],
+    channels: NDArray[np.int64],
+    ends: NDArray[np.int64],
+    target: NDArray[np.float64],
+) -> None:
+    """Add ``rows[n, lane]`` to ``target[starts[lane] + n, channels[lane]]``.
+
+    For n before ``ends[lane]``; a lane that is through already has one that is negative.
+    """
+    for lane in range(starts.size):
+        start, channel = starts[lane], channels[lane]
+        for n in range(min(rows.shape[0], ends[lane])):
+            target[start + n, channel] += rows[n, lane]
