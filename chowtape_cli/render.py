@@ -230,6 +230,8 @@ class Preparation(AbstractContextManager["Preparation"]):
         keep_times: whether the destination gets the modification time of the source.
         trim_db: gain after the mix.
         run: what the file in the making is marked with.
+        again: whether the destination may be there from an attempt that was cut short; what is not
+            the same to the byte is not replaced even so.
 
     Raises:
         AudioFileError: the source can't be read, or the destination can't be written so.
@@ -251,6 +253,7 @@ class Preparation(AbstractContextManager["Preparation"]):
         keep_times: bool = False,
         trim_db: float = 0.0,
         run: str = "",
+        again: bool = False,
     ) -> None:
         self._began = time.perf_counter()
         self.settings = settings
@@ -263,7 +266,7 @@ class Preparation(AbstractContextManager["Preparation"]):
         self.source = Source(source)
         try:
             info = self.source.info
-            check_destination(destination, source, overwrite=overwrite)
+            check_destination(destination, source, overwrite=overwrite or again)
             self._plan = plan_output(info, destination, settings.subtype, settings.rate)
             check_rates(settings, info.rate)
         except BaseException:

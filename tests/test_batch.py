@@ -602,3 +602,24 @@ def test_a_limit_on_files_fails_files_and_not_the_batch(tmp_path: Path) -> None:
     assert result.returncode == 1
     assert statuses(result) == {"in/long.wav": "failed", "in/short.wav": "rendered"}
     assert listing(tmp_path / "out") == [MANIFEST, "short.wav"]
+
+
+def test_a_worker_that_is_killed_after_it_wrote_costs_nothing(tmp_path: Path) -> None:
+    """Its outputs are there when they are made again, and are the same."""
+    from chowtape_cli import RenderSettings
+    from chowtape_cli.batch.units import Item, render_unit
+
+    item = Item(
+        source=str(write_wav(tmp_path / "in.wav", music(0.2, 44_100))),
+        output=str(tmp_path / "out.wav"),
+        place="out.wav",
+        size=1,
+        settings=RenderSettings(),
+    )
+    assert [report.status for report in render_unit((item,)).reports] == ["rendered"]
+    assert [report.status for report in render_unit((item,)).reports] == ["rendered"]
+    (tmp_path / "out.wav").write_text("mine")
+    (report,) = render_unit((item,)).reports
+    assert report.status == "failed"
+    assert "exists already" in str(report.error)
+    assert (tmp_path / "out.wav").read_text() == "mine"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import filecmp
 import os
 from pathlib import Path
 from types import TracebackType
@@ -222,6 +223,8 @@ class Destination:
                 os.utime(part, ns=self._times)
             if self._overwrite:
                 part.replace(self._place)
+            elif self._place.is_file() and filecmp.cmp(part, self._place, shallow=False):
+                part.unlink()  # somebody was here with the same
             else:
                 rename_without_clobbering(part, self._place, self.path)
         except OSError as error:

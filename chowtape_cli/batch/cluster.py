@@ -44,7 +44,9 @@ class Dask(AbstractContextManager["Dask"]):
             raise MissingPackageError(
                 "--dask needs dask.distributed; install it: pip install 'chowtape[dask]'"
             ) from error
-        logging.getLogger("distributed").setLevel(logging.CRITICAL + 1)
+        for name in logging.root.manager.loggerDict:  # what matters of theirs is reported here
+            if name.partition(".")[0] in ("distributed", "tornado"):
+                logging.getLogger(name).setLevel(logging.CRITICAL + 1)
         with ExitStack() as stack:
             where: Any = address
             if address == "local":

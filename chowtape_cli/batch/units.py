@@ -153,6 +153,7 @@ def _attempted(item: Item, reports: dict[Item, FileReport], stack: ExitStack) ->
                 keep_times=item.keep_times,
                 trim_db=item.trim_db,
                 run=item.run,
+                again=True,  # who was killed may have got as far
             )
         )
     return None

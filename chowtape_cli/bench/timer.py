@@ -24,7 +24,8 @@ STARTING = "start-up"
 FUNCTIONS = {
     "chowtape_cli.native:_Kernel._prepare": STARTING,
     "chowtape_cli.render:signal_path": STARTING,
-    "chowtape_cli.audio_files.source:Source.read": "reading",
+    "chowtape_cli.audio_files.source:Source.read_packed": "reading",
+    "chowtape_cli.dsp.chain:unpack": "reading",
     "chowtape_cli.dsp.chain:extent": "reading",
     "chowtape_cli.dsp.chain:cut_batch": "cutting",
     "chowtape_cli.dsp.chain:gather": "lanes",
@@ -32,7 +33,7 @@ FUNCTIONS = {
     "chowtape_cli.dsp.oversampling:Interpolator.push": "up-sampling",
     "chowtape_cli.dsp.hysteresis:Hysteresis.push": "hysteresis",
     "chowtape_cli.dsp.oversampling:Decimator.push": "down-sampling",
-    "chowtape_cli.dsp.chain:_Work.block_dc": "high-pass",
+    "chowtape_cli.dsp.chain:_Work.correct_dc": "high-pass",
     "chowtape_cli.dsp.filters:DCBlocker.push": "high-pass",
     "chowtape_cli.dsp.chain:finish": "coding",
     "chowtape_cli.audio_files.destination:Destination.write_coded": "writing",
