@@ -6,8 +6,8 @@ object file, one for each kernel, signature and processor, and called through ct
 named by a hash of everything it was made of, is renamed into place when it is whole, and carries a
 checksum: any number of processes may fill the cache at once, and none ever reads half a file.
 
-A kernel writes into the arrays it is given and returns nothing. Where its code needs the run time
-of Python or numba (it allocates, say), numba's own call is used.
+A kernel writes into the arrays it is given. Where it returns something, or its code needs the run
+time of Python or numba (it allocates, say), numba's own call is used.
 """
 
 from __future__ import annotations
@@ -69,10 +69,10 @@ class _Kernel:
         self.__name__ = function.__name__
         self._call: Callable[..., Any] | None = None
 
-    def __call__(self, *arguments: Any) -> None:
+    def __call__(self, *arguments: Any) -> Any:
         if self._call is None:
             self._call = self._prepare(arguments)
-        self._call(*arguments)
+        return self._call(*arguments)
 
     def _prepare(self, arguments: tuple[Any, ...]) -> Callable[..., Any]:
         if os.environ.get("NUMBA_DISABLE_JIT", "0") not in ("", "0"):
@@ -166,6 +166,8 @@ def _compiled(dispatcher: Any, name: str, arguments: tuple[Any, ...]) -> bytes |
 
     signature = tuple(map(type_of, arguments))
     dispatcher.compile(signature)
+    if dispatcher.overloads[signature].signature.return_type != numba.types.none:
+        return None
     entry = dispatcher.overloads[signature].fndesc.llvm_func_name
     code = dispatcher.inspect_llvm(signature) + _unpacking(name, entry, arguments)
     module = llvm.parse_assembly(code)

@@ -262,6 +262,7 @@ class Preparation(AbstractContextManager["Preparation"]):
         self._overwrite = overwrite
         self._keep_times = keep_times
         self._run = run
+        self._again = again
         self.tally = Tally()
         self.source = Source(source)
         try:
@@ -323,6 +324,7 @@ class Preparation(AbstractContextManager["Preparation"]):
             dither=self.settings.dither,
             overwrite=self._overwrite,
             run=self._run,
+            again=self._again,
         ) as output:
             for block in self._final(tape):
                 output.write_coded(block)

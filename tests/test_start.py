@@ -54,7 +54,7 @@ def test_many_first_renders_at_once_fill_one_cache(folder: Path) -> None:
         assert finish(process) == ("", "")
     assert len({(folder / name).read_bytes() for name in names}) == 1
     assert kept(cache)
-    assert all(name.startswith("kernel_") for name in kept(cache))  # no part of a file
+    assert not any(name.startswith("tmp") for name in kept(cache))  # no part of a file
     assert finish(start(folder, cache, "after.wav"))[1] == ""
     assert (folder / "after.wav").read_bytes() == (folder / "0.wav").read_bytes()
 

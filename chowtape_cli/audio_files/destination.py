@@ -90,6 +90,10 @@ def coding_of(plan: OutputFormat, *, dither: bool) -> Coding:
     )
 
 
+def _same(part: Path, place: Path) -> bool:
+    return place.is_file() and filecmp.cmp(part, place, shallow=False)
+
+
 class Destination:
     """An audio file in the making: written beside its place, renamed when it is whole.
 
@@ -115,8 +119,10 @@ class Destination:
         dither: bool = True,
         overwrite: bool = False,
         run: str = "",
+        again: bool = False,
     ) -> None:
         self.path = path
+        self._again = again
         self.clipped = 0
         self.frames = 0
         self.lost_tags: list[str] = []
@@ -223,8 +229,8 @@ class Destination:
                 os.utime(part, ns=self._times)
             if self._overwrite:
                 part.replace(self._place)
-            elif self._place.is_file() and filecmp.cmp(part, self._place, shallow=False):
-                part.unlink()  # somebody was here with the same
+            elif self._again and _same(part, self._place):
+                part.unlink()  # an attempt that was cut short got as far
             else:
                 rename_without_clobbering(part, self._place, self.path)
         except OSError as error:
