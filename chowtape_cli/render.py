@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -297,11 +298,16 @@ class Preparation(AbstractContextManager["Preparation"]):
             seconds=None if frames is None else frames / info.rate,
         )
 
+    @cached_property
+    def path(self) -> SignalPath:
+        """What is done; raises BankError where the networks of mode stn can't be read."""
+        return signal_path(self.settings, self.trim_db)
+
     def tape(self, pool: Pool | None = None) -> Iterator[Coded]:
         """Render the source, with worker processes or without."""
         info = self.source.info
         return render_blocks(
-            signal_path(self.settings, self.trim_db),
+            self.path,
             info.rate,
             info.channels,
             info.frames,
@@ -440,22 +446,17 @@ def render_file(
         ExitStack() as stack,
     ):
         pool = None
-        path = signal_path(settings)
-        if jobs > 1 and _worth_workers(path, ready.source.info):
-            warm(path, ready.source.packing, ready.coding)
-            pool = stack.enter_context(_pool(jobs))
+        if jobs > 1 and _worth_workers(ready.path, ready.source.info):
+            from chowtape_cli.pool import Pool
+
+            warm(ready.path, ready.source.packing, ready.coding)
+            pool = stack.enter_context(Pool(jobs))
         return ready.write(ready.tape(pool), progress)
 
 
 def _worth_workers(path: SignalPath, info: AudioInfo) -> bool:
     """Say whether a recording takes longer to render than workers take to start."""
     return info.frames is None or info.frames * info.channels * path.oversampling > SOON_DONE
-
-
-def _pool(jobs: int) -> Pool:
-    from chowtape_cli.pool import Pool
-
-    return Pool(jobs)
 
 
 def failed_report(

@@ -20,7 +20,7 @@ from chowtape_cli.dsp.segments import SHORT
 from chowtape_cli.engine import read_all
 from chowtape_cli.errors import AudioFileError, ChowtapeError, DiskFullError, SampleError
 from chowtape_cli.files import check_not_full, shown
-from chowtape_cli.render import FileReport, Preparation, failed_report, signal_path
+from chowtape_cli.render import FileReport, Preparation, failed_report
 from chowtape_cli.settings import RenderSettings
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ def _render_together(
     if not kept:
         return
     try:
-        path = signal_path(kept[0][0].settings, kept[0][0].trim_db)
+        path = kept[0][1].path
     except ChowtapeError as error:
         reports.update({item: _failed(item, error) for item, _ in kept})
         return
