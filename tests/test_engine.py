@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -192,7 +193,8 @@ def test_workers_that_keep_dying_end_the_render_in_one_line(
     deadline = time.monotonic() + 120
     while process.poll() is None and time.monotonic() < deadline:
         for pid in worker_pids(process.pid):
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it may have been buried meanwhile
+                os.kill(pid, signal.SIGKILL)
         time.sleep(0.05)
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 1
