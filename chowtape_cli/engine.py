@@ -6,24 +6,18 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from chowtape_cli.dsp.chain import (
-    Batch,
-    Job,
-    LateDCBlocker,
-    Task,
-    finish,
-    render_batch,
-    render_short,
-)
-from chowtape_cli.dsp.coding import Coded, Coding, Packing, unpack
+from chowtape_cli.dsp.chain import Batch, Job, LateDCBlocker, Task, finish, render_batch
+from chowtape_cli.dsp.coding import Coded, Coding, Extent, Packing, room, unpack
 from chowtape_cli.dsp.hysteresis import states_differ
 from chowtape_cli.dsp.path import SignalPath
 from chowtape_cli.dsp.segments import FILTER_REACH, SHORT, Layout, cut, filtered_last
+from chowtape_cli.dsp.short import render_short
+from chowtape_cli.places import Opens, Places, Ticket, into, render_task, within
 
 if TYPE_CHECKING:
     from chowtape_cli.pool import Pool
@@ -55,13 +49,34 @@ class Tally:
     resets: int = 0
     seam_repairs: int = 0
 
-    def add(self, batch: Batch) -> None:
-        """Count a batch."""
-        self.frames += len(batch.output.samples)
-        self.peak = max(self.peak, batch.source.peak)
-        self.guard_clips += batch.source.over
-        self.resets += batch.resets
-        self.seam_repairs += batch.repairs
+    def add(self, frames: int, source: Extent, resets: int, repairs: int = 0) -> None:
+        """Count what has been rendered."""
+        self.frames += frames
+        self.peak = max(self.peak, source.peak)
+        self.guard_clips += source.over
+        self.resets += resets
+        self.seam_repairs += repairs
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A source.
+
+    Attributes:
+        rate: sample rate in Hz.
+        channels: how many.
+        frames: how many, None where that is not known: they decide how it is cut.
+        packing: how it is stored.
+        read: gives what comes next.
+        place: where its frames lie in a file; None where only ``read`` tells.
+    """
+
+    rate: int
+    channels: int
+    frames: int | None
+    packing: Packing
+    read: Read
+    place: Opens | None = None
 
 
 class Runner(Protocol):
@@ -73,52 +88,57 @@ class Runner(Protocol):
 
     depth: int
 
-    def room(self) -> tuple[Any, Raw]:
-        """Return a ticket for one more batch, and where its source goes to."""
+    def room(self) -> Ticket:
+        """Return a ticket for one more batch."""
 
-    def submit(self, ticket: Any, frames: int, position: int) -> None:
+    def submit(self, ticket: Ticket) -> None:
         """Render a batch; its source is in its place."""
 
-    def result(self, ticket: Any, before: Samples | None = None) -> Batch:
+    def result(self, ticket: Ticket, before: Samples | None = None) -> Batch:
         """Wait for a batch; where ``before`` is given, render it again from that state."""
 
-    def release(self, ticket: Any) -> None:
+    def release(self, ticket: Ticket) -> None:
         """Let go of a batch whose samples have been used."""
 
 
 class _Here:
-    """Renders in this process; there is one batch at a time, and its ticket is nothing."""
+    """Renders in this process; there is one batch at a time."""
 
     depth = 1
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, places: Places) -> None:
         self._job = job
-        self._region = np.empty((job.rows, job.channels * job.packing.width), np.uint8)
-        self._place = (0, 0)
+        self._places = places
+        region = out = None
+        if places.source is None:
+            region = np.empty((job.rows, job.channels * job.packing.width), np.uint8)
+        if places.output is None:
+            out = room(job.layout.batch, job.channels, job.coding)
+        self._ticket = Ticket(region, out)
 
-    def room(self) -> tuple[None, Raw]:
-        return None, self._region
+    def room(self) -> Ticket:
+        return self._ticket
 
-    def submit(self, _ticket: None, frames: int, position: int) -> None:
-        self._place = (frames, position)
+    def submit(self, ticket: Ticket) -> None:
+        """It is rendered when it is asked for."""
 
-    def result(self, _ticket: None, before: Samples | None = None) -> Batch:
-        return render_batch(self._job, Task(self._region, *self._place), before)
+    def result(self, ticket: Ticket, before: Samples | None = None) -> Batch:
+        return render_task(
+            self._job, self._places, ticket.region, ticket.out, ticket.frames, ticket.position,
+            before,
+        )  # fmt: skip
 
-    def release(self, _ticket: None) -> None:
+    def release(self, ticket: Ticket) -> None:
         """Nothing is held."""
 
 
 def render_blocks(
     path: SignalPath,
-    rate: int,
-    channels: int,
-    frames: int | None,
-    read: Read,
-    packing: Packing,
+    recording: Recording,
     coding: Coding,
     tally: Tally,
     pool: Pool | None = None,
+    output: Opens | None = None,
 ) -> Iterator[Coded]:
     """Render a recording; as many frames come out as go in.
 
@@ -127,14 +147,11 @@ def render_blocks(
 
     Args:
         path: what to do.
-        rate: sample rate in Hz.
-        channels: how many the recording has.
-        frames: how long it is, None where that is not known: it decides how it is cut.
-        read: gives the recording.
-        packing: how it is stored.
+        recording: the source.
         coding: how the output is stored.
         tally: counts on.
         pool: worker processes; None to render here.
+        output: where the output goes to if it is not to be yielded.
 
     Yields:
         The output in order; it holds until the next one is asked for.
@@ -143,34 +160,42 @@ def render_blocks(
         SampleError: a sample is NaN, Inf or absurdly large.
         WorkerError: the workers keep dying.
     """
+    frames, rate, channels = recording.frames, recording.rate, recording.channels
     if frames is not None and frames <= SHORT:
-        yield from _short(path, rate, read_all(read, packing, channels), coding, tally)
+        yield from _short(path, recording, coding, tally)
         return
     layout = cut(frames, channels, rate, path.dc_block)
     late = filtered_last(path.dc_block, rate)
     inner = replace(path, makeup=False, output_gain=1.0, wet=1.0, trim=1.0) if late else path
-    job = Job(inner, rate, channels, layout, packing, Coding() if late else coding)
+    job = Job(inner, rate, channels, layout, recording.packing, Coding() if late else coding)
+    source = None if late or frames is None else recording.place
+    places = Places(source, None if late else output)
     end = _late_filter(path, job, coding) if late else None
-    with nullcontext(_Here(job)) if pool is None else pool.runner(job) as runner:
+    with nullcontext(_Here(job, places)) if pool is None else pool.runner(job, places) as runner:
+        batches = _read(runner, recording.read, layout)
+        if source is not None:
+            assert frames is not None
+            batches = _named(runner, frames, layout)
         before = None
-        for ticket, region, position in _submitted(runner, read, layout):
+        for ticket in _ahead(runner, batches):
             batch = runner.result(ticket)
             if before is not None and states_differ(before, batch.first_state):
                 tally.seam_repairs += 1
                 batch = runner.result(ticket, before)
-            tally.add(batch)
+            tally.add(batch.frames, batch.source, batch.resets, batch.repairs)
             before = batch.last_state
-            yield batch.output if end is None else end(batch.output, region, position)
+            samples = None if ticket.out is None else ticket.out[: batch.frames]
+            coded = Coded(samples, batch.frames, batch.peak, batch.clipped)
+            yield coded if end is None else end(coded, ticket)
             runner.release(ticket)
 
 
-def _short(
-    path: SignalPath, rate: int, source: Samples, coding: Coding, tally: Tally
-) -> Iterator[Coded]:
-    batch = render_short(path, rate, [source], [coding])[0]
-    tally.add(batch)
+def _short(path: SignalPath, recording: Recording, coding: Coding, tally: Tally) -> Iterator[Coded]:
+    source = read_all(recording.read, recording.packing, recording.channels)
+    short = render_short(path, recording.rate, [source], [coding])[0]
+    tally.add(len(source), short.source, short.resets)
     if tally.frames:
-        yield batch.output
+        yield short.output
 
 
 def read_all(read: Read, packing: Packing, channels: int) -> Samples:
@@ -186,41 +211,49 @@ def read_all(read: Read, packing: Packing, channels: int) -> Samples:
             return np.concatenate(blocks)
 
 
-def _late_filter(path: SignalPath, job: Job, coding: Coding) -> Callable[[Coded, Raw, int], Coded]:
+def _late_filter(path: SignalPath, job: Job, coding: Coding) -> Callable[[Coded, Ticket], Coded]:
     """Return what comes after the tape where the high-pass can't run in segments."""
     blocker = LateDCBlocker(path.dc_block, job.rate, job.channels)
 
-    def end(tape: Coded, region: Raw, position: int) -> Coded:
+    def end(tape: Coded, ticket: Ticket) -> Coded:
+        assert tape.samples is not None
+        assert ticket.region is not None
         wet = np.array(tape.samples, np.float64)
         blocker.push(wet)
         dry = np.empty(wet.shape)
-        unpack(region[job.layout.lead : job.layout.lead + len(wet)], job.packing, dry)
-        return finish(path, coding, wet, dry, position)
+        unpack(ticket.region[job.layout.lead : job.layout.lead + len(wet)], job.packing, dry)
+        return finish(path, coding, wet, dry, ticket.position)
 
     return end
 
 
-def _submitted(runner: Runner, read: Read, layout: Layout) -> Iterator[tuple[Any, Raw, int]]:
-    """Submit batches as far ahead as the runner takes them.
-
-    Yields:
-        In order, the ticket of each, its source, and its position.
-    """
-    waiting: deque[tuple[Any, Raw, int]] = deque()
-    for batch in _batches(runner, read, layout):
-        waiting.append(batch)
+def _ahead(runner: Runner, batches: Iterator[Ticket]) -> Iterator[Ticket]:
+    """Submit batches as far ahead as the runner takes them; yield them in order."""
+    waiting: deque[Ticket] = deque()
+    for ticket in batches:
+        runner.submit(ticket)
+        waiting.append(ticket)
         if len(waiting) >= runner.depth:
             yield waiting.popleft()
-    while waiting:
-        yield waiting.popleft()
+    yield from waiting
 
 
-def _batches(runner: Runner, read: Read, layout: Layout) -> Iterator[tuple[Any, Raw, int]]:
-    """Read batches and submit them; what lies before and after the recording is silence."""
+def _named(runner: Runner, frames: int, layout: Layout) -> Iterator[Ticket]:
+    """Yield batches that the runner reads by itself."""
+    for position in range(0, frames, layout.batch):
+        ticket = runner.room()
+        ticket.frames, ticket.position = min(layout.batch, frames - position), position
+        yield ticket
+
+
+def _read(runner: Runner, read: Read, layout: Layout) -> Iterator[Ticket]:
+    """Read batches; what lies before and after the recording is silence."""
     position, ahead, ended = 0, 0, False
     overlap: Raw | None = None
     while not ended or ahead:
-        ticket, region = runner.room()
+        ticket = runner.room()
+        region = ticket.region
+        assert region is not None
         shared = layout.lead + layout.ahead
         if overlap is None:
             region[: layout.lead] = 0
@@ -238,12 +271,14 @@ def _batches(runner: Runner, read: Read, layout: Layout) -> Iterator[tuple[Any, 
             return
         overlap = region[len(region) - shared :].copy()
         ahead = there - frames
-        runner.submit(ticket, frames, position)
-        yield ticket, region, position
+        ticket.frames, ticket.position = frames, position
+        yield ticket
         position += frames
 
 
 def warm(path: SignalPath, packing: Packing, coding: Coding) -> None:
     """Load, or compile, what a path needs, so that workers that are forked have it."""
-    silence = Job(path, 44_100, 1, Layout(FILTER_REACH, 1, 0), packing, coding)
-    render_batch(silence, Task(np.zeros((silence.rows, packing.width), np.uint8), 1, 0))
+    job = Job(path, 44_100, 1, Layout(FILTER_REACH, 1, 0), packing, coding)
+    source = np.zeros((FILTER_REACH, packing.width), np.uint8)
+    out = room(1, 1, coding)
+    render_batch(job, Task(1, 0, within(source, 0), into(out, 0)))

@@ -9,15 +9,17 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from multiprocessing.shared_memory import SharedMemory
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from chowtape_cli.dsp.chain import Batch, Job, Task, render_batch
+from chowtape_cli.dsp.chain import Batch, Job
+from chowtape_cli.dsp.coding import Stored, stored_as
 from chowtape_cli.errors import WorkerError
+from chowtape_cli.places import Places, Ticket, render_task
 from chowtape_cli.workers import workers
 
 Samples = NDArray[np.float64]
@@ -121,66 +123,67 @@ class Pool(AbstractContextManager["Pool"]):
         self._start()
 
     @contextmanager
-    def runner(self, job: Job) -> Iterator[_Runner]:
+    def runner(self, job: Job, places: Places) -> Iterator[_Runner]:
         """Render the batches of one recording."""
         with ExitStack() as stack:
-            yield _Runner(self, job, stack)
+            yield _Runner(self, job, places, stack)
 
 
 @dataclass
-class _Ticket:
-    """A batch: the shared memory that holds its source and takes its output, and its place."""
+class _Held:
+    """The shared memory of a batch, if it needs any, and who is at it."""
 
-    memory: SharedMemory
-    frames: int = 0
-    position: int = 0
+    memory: SharedMemory | None
     call: Call | None = None
 
 
 class _Runner:
     """Renders the batches of a recording on a pool, a few ahead of what is asked for."""
 
-    def __init__(self, pool: Pool, job: Job, stack: ExitStack) -> None:
+    def __init__(self, pool: Pool, job: Job, places: Places, stack: ExitStack) -> None:
         self.depth = pool.jobs + 1
         self._pool = pool
         self._job = job
+        self._places = places
         self._stack = stack
-        self._free: list[SharedMemory] = []
+        self._free: list[SharedMemory | None] = []
 
-    def room(self) -> tuple[_Ticket, Raw]:
-        """Return a ticket for one more batch, and where its source goes to."""
-        if self._free:
-            memory = self._free.pop()
-        else:
-            job = self._job
-            source = job.rows * job.channels * job.packing.width
-            out = job.layout.batch * job.channels * job.coding.width
-            memory = SharedMemory(create=True, size=source + 8 + out)
-            self._stack.callback(_remove, memory)
-        return _Ticket(memory), _source(memory, self._job)
+    def room(self) -> Ticket:
+        """Return a ticket for one more batch."""
+        if not self._free:
+            self._free.append(self._new_memory())
+        memory = self._free.pop()
+        return Ticket(*_views(memory, self._job, self._places), _Held(memory))
 
-    def submit(self, ticket: _Ticket, frames: int, position: int) -> None:
+    def _new_memory(self) -> SharedMemory | None:
+        size = sum(_sizes(self._job, self._places))
+        if size == 0:
+            return None
+        memory = SharedMemory(create=True, size=size)
+        self._stack.callback(_remove, memory)
+        return memory
+
+    def submit(self, ticket: Ticket) -> None:
         """Render a batch; its source is in its place."""
-        ticket.frames, ticket.position = frames, position
-        ticket.call = self._submit(ticket, None)
+        ticket.held.call = self._submit(ticket, None)
 
-    def _submit(self, ticket: _Ticket, before: Samples | None) -> Call:
+    def _submit(self, ticket: Ticket, before: Samples | None) -> Call:
+        name = None if ticket.held.memory is None else ticket.held.memory.name
         return self._pool.submit(
-            _render, ticket.memory.name, self._job, ticket.frames, ticket.position, before
+            _render, name, self._job, self._places, ticket.frames, ticket.position, before
         )
 
-    def result(self, ticket: _Ticket, before: Samples | None = None) -> Batch:
+    def result(self, ticket: Ticket, before: Samples | None = None) -> Batch:
         """Wait for a batch; where ``before`` is given, render it again from that state."""
         if before is not None:
-            ticket.call = self._submit(ticket, before)
-        assert ticket.call is not None
-        batch: Batch = self._pool.result(ticket.call)
-        samples = _output(ticket.memory, self._job, ticket.frames)
-        return replace(batch, output=replace(batch.output, samples=samples))
+            ticket.held.call = self._submit(ticket, before)
+        assert ticket.held.call is not None
+        batch: Batch = self._pool.result(ticket.held.call)
+        return batch
 
-    def release(self, ticket: _Ticket) -> None:
+    def release(self, ticket: Ticket) -> None:
         """Use the shared memory of a batch for another one."""
-        self._free.append(ticket.memory)
+        self._free.append(ticket.held.memory)
 
 
 def _remove(memory: SharedMemory) -> None:
@@ -192,20 +195,25 @@ def _remove(memory: SharedMemory) -> None:
         memory._buf = None  # type: ignore[attr-defined]
 
 
-def _source(memory: SharedMemory, job: Job) -> Raw:
-    """Return the source of a piece of shared memory, Shape: (rows, bytes)."""
-    return np.ndarray((job.rows, job.channels * job.packing.width), np.uint8, memory.buf)
+def _sizes(job: Job, places: Places) -> tuple[int, int]:
+    """Return the bytes of source, and of output, that a batch has in shared memory."""
+    source = 0 if places.source else job.rows * job.channels * job.packing.width
+    out = 0 if places.output else job.layout.batch * job.channels * job.coding.width
+    return source + -source % 8, out
 
 
-def _output(memory: SharedMemory, job: Job, frames: int) -> NDArray[Any]:
-    """Return its output, as `Coded.samples`."""
-    offset = job.rows * job.channels * job.packing.width
-    offset += -offset % 8
-    if job.coding.packing is not None:
-        width = job.channels * job.coding.width
-        return np.ndarray((frames, width), np.uint8, memory.buf, offset)
-    kind = np.float64 if job.coding.bits is None else np.int32
-    return np.ndarray((frames, job.channels), kind, memory.buf, offset)
+def _views(
+    memory: SharedMemory | None, job: Job, places: Places
+) -> tuple[Raw | None, Stored | None]:
+    """Return the source of a piece of shared memory, Shape: (rows, bytes), and its output."""
+    region = out = None
+    if memory is not None and not places.source:
+        width = job.channels * job.packing.width
+        region = np.ndarray((job.rows, width), np.uint8, memory.buf)
+    if memory is not None and not places.output:
+        shape, kind = stored_as(job.layout.batch, job.channels, job.coding)
+        out = np.ndarray(shape, kind, memory.buf, _sizes(job, places)[0])
+    return region, out
 
 
 _attached: dict[str, SharedMemory] = {}
@@ -221,9 +229,9 @@ def _attach(name: str) -> SharedMemory:
     return memory
 
 
-def _render(name: str, job: Job, frames: int, position: int, before: Samples | None) -> Batch:
-    """In a worker: render a batch in shared memory; return it without its samples."""
-    memory = _attach(name)
-    task = Task(_source(memory, job), frames, position)
-    batch = render_batch(job, task, before, _output(memory, job, frames))
-    return replace(batch, output=replace(batch.output, samples=batch.output.samples[:0].copy()))
+def _render(
+    name: str | None, job: Job, places: Places, frames: int, position: int, before: Samples | None
+) -> Batch:
+    """In a worker: render a batch."""
+    views = _views(None if name is None else _attach(name), job, places)
+    return render_task(job, places, *views, frames, position, before)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,18 +25,21 @@ from chowtape_cli.audio_files import (
 from chowtape_cli.dsp.coding import FLOAT64, Coded, Coding, code
 from chowtape_cli.dsp.path import SignalPath
 from chowtape_cli.dsp.resampling import RateConverter, awkward
-from chowtape_cli.engine import Read, Tally, render_blocks, warm
+from chowtape_cli.engine import Read, Recording, Tally, render_blocks, warm
 from chowtape_cli.errors import ChowtapeError, SampleError
 from chowtape_cli.files import shown
 from chowtape_cli.settings import RenderSettings, decibels_to_gain
 
 if TYPE_CHECKING:
+    from chowtape_cli.places import Opens
     from chowtape_cli.pool import Pool
 
 # Oversampled samples that one process has rendered before workers have started.
 SOON_DONE = 10_000_000
 
 Progress = Callable[[int, "int | None", int], None]  # frames done, frames in all, sample rate
+# Renders; what comes has no samples where they could be put into the place that is given.
+Tape = Callable[["Opens | None"], "Iterator[Coded]"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,7 +184,8 @@ def render_array(
     check_rates(settings, rate)
     tally = Tally()
     path = signal_path(settings)
-    tape = render_blocks(path, rate, x.shape[1], len(x), _reader(x), FLOAT64, Coding(), tally)
+    recording = Recording(rate, x.shape[1], len(x), FLOAT64, _reader(x))
+    tape = render_blocks(path, recording, Coding(), tally)
     y = np.concatenate([x[:0], *_converted(tape, settings, rate, x.shape[1])])
     return ArrayRender(
         samples=y if given.ndim == 2 else y[:, 0],
@@ -303,23 +307,17 @@ class Preparation(AbstractContextManager["Preparation"]):
         """What is done; raises BankError where the networks of mode stn can't be read."""
         return signal_path(self.settings, self.trim_db)
 
-    def tape(self, pool: Pool | None = None) -> Iterator[Coded]:
-        """Render the source, with worker processes or without."""
+    def tape(self, pool: Pool | None, output: Opens | None = None) -> Iterator[Coded]:
+        """Render the source, with worker processes or without; see `render_blocks`."""
         info = self.source.info
-        return render_blocks(
-            self.path,
-            info.rate,
-            info.channels,
-            info.frames,
-            self.source.read_packed,
-            self.source.packing,
-            self.coding,
-            self.tally,
-            pool,
+        source = self.source
+        recording = Recording(
+            info.rate, info.channels, info.frames, source.packing, source.read_packed, source.place
         )
+        return render_blocks(self.path, recording, self.coding, self.tally, pool, output)
 
-    def write(self, tape: Iterator[Coded], progress: Progress | None = None) -> FileReport:
-        """Write what was rendered and report on it."""
+    def write(self, tape: Tape, progress: Progress | None = None) -> FileReport:
+        """Write what is rendered and report on it."""
         info = self.source.info
         stat = info.path.stat()
         with Destination(
@@ -332,20 +330,21 @@ class Preparation(AbstractContextManager["Preparation"]):
             run=self._run,
             again=self._again,
         ) as output:
-            for block in self._final(tape):
+            place = None if self._converted else output.place
+            for block in self._final(tape(place)):
                 output.write_coded(block)
                 self._show(progress)
         warnings = _warnings(self._destination, output, self.tally.resets, self.settings)
         report = self._report("rendered", output.peak, output.clipped, output.frames)
         return replace(report, warnings=warnings)
 
-    def measure(self, tape: Iterator[Coded], progress: Progress | None = None) -> FileReport:
-        """Report on what was rendered, and write nothing."""
+    def measure(self, tape: Tape, progress: Progress | None = None) -> FileReport:
+        """Report on what is rendered, and write nothing."""
         peak, clipped, frames = 0.0, 0, 0
-        for block in self._final(tape):
+        for block in self._final(tape(None)):
             peak = max(peak, block.peak)
             clipped += block.clipped
-            frames += len(block.samples)
+            frames += block.frames
             self._show(progress)
         return self._report("measured", peak, clipped, frames)
 
@@ -451,7 +450,7 @@ def render_file(
 
             warm(ready.path, ready.source.packing, ready.coding)
             pool = stack.enter_context(Pool(jobs))
-        return ready.write(ready.tape(pool), progress)
+        return ready.write(partial(ready.tape, pool), progress)
 
 
 def _worth_workers(path: SignalPath, info: AudioInfo) -> bool:

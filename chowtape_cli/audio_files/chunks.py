@@ -67,6 +67,19 @@ def read_chunks(path: Path) -> tuple[list[Piece], list[str]]:
     return pieces, too_large
 
 
+def audio_offset(path: Path, size: int) -> int | None:
+    """Return where so many bytes of audio begin in a WAV or RF64 file; None where that is unclear.
+
+    Raises:
+        OSError: it can't be read.
+    """
+    with path.open("rb") as file:
+        for name, start, _ in _walk(file):
+            if name == b"data":
+                return start if start + size <= file.seek(0, os.SEEK_END) else None
+    return None
+
+
 def _walk(file: BinaryIO) -> Iterator[_Chunk]:
     file.seek(0)
     order: _Order = "big" if file.read(4) == b"FORM" else "little"

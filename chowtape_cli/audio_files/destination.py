@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import filecmp
 import os
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 
@@ -17,14 +17,16 @@ from chowtape_cli.audio_files.formats import (
     FLOAT_BITS,
     INTEGER_BITS,
     SIXTEEN_BIT_CODECS,
+    WAV_FAMILY,
     OutputFormat,
     packing_of,
     reason_of,
 )
 from chowtape_cli.audio_files.metadata import Metadata, carried, write_pieces
+from chowtape_cli.audio_files.place import POSSIBLE, OutputPlace, write_error
 from chowtape_cli.audio_files.reproducible import remove_time_of_writing
 from chowtape_cli.dsp.coding import Coded, Coding, code
-from chowtape_cli.errors import AudioFileError, DiskFullError
+from chowtape_cli.errors import AudioFileError
 from chowtape_cli.files import (
     exists_already,
     give_usual_rights,
@@ -37,7 +39,7 @@ from chowtape_cli.files import (
 )
 
 _WRITE_FRAMES = 65_536  # libsndfile's Vorbis encoder overflows its stack on very large writes
-_SFC_SET_ADD_PEAK_CHUNK = 0x1050
+_SFC_SET_ADD_PEAK_CHUNK, _SFC_UPDATE_HEADER_NOW = 0x1050, 0x1060
 
 
 def check_destination(
@@ -133,6 +135,7 @@ class Destination:
         self.lost_pieces = self._carried.lost
         self._times = times
         self._overwrite = overwrite
+        self._in_place = False
         self.peak = 0.0
         self.coding = coding_of(plan, dither=dither)
         self._missing_folders = missing_folders(self._place.parent)
@@ -199,7 +202,10 @@ class Destination:
         data = coded.samples
         self.clipped += coded.clipped
         self.peak = max(self.peak, coded.peak)
-        self.frames += len(data)
+        self.frames += coded.frames
+        if data is None:
+            self._in_place = True
+            return
         if self.coding.packing is not None:
             at = sf._ffi.from_buffer(np.ascontiguousarray(data))
             if sf._snd.sf_write_raw(self._file._file, at, data.nbytes) != data.nbytes:
@@ -211,6 +217,32 @@ class Destination:
             except (sf.LibsndfileError, AssertionError) as error:
                 raise self._write_failed() from error
 
+    @cached_property
+    def place(self) -> OutputPlace | None:
+        """Where the samples will lie, for any process to write; None where libsndfile must.
+
+        What is written there is told of by `write_coded`, without its samples.
+        """
+        if not (self.coding.packing and POSSIBLE and self._plan.format in WAV_FAMILY):
+            return None
+        sf._snd.sf_command(self._file._file, _SFC_UPDATE_HEADER_NOW, sf._ffi.NULL, 0)
+        stat = self._begun.stat()  # the header, and nothing yet behind it
+        width = self._plan.channels * self.coding.width
+        return OutputPlace(
+            self._begun.absolute(), (stat.st_dev, stat.st_ino), stat.st_size, width, self.path
+        )
+
+    def _tell_libsndfile(self) -> None:
+        """Have libsndfile write the last frame again: so it learns where the audio ends."""
+        place = self.place
+        assert place is not None
+        with self._begun.open("rb") as file:
+            file.seek(place.offset + (self.frames - 1) * place.width)
+            last = file.read(place.width)
+        sf._snd.sf_seek(self._file._file, self.frames - 1, os.SEEK_SET)
+        if sf._snd.sf_write_raw(self._file._file, last, len(last)) != place.width:
+            raise self._write_failed()
+
     @property
     def _begun(self) -> Path:
         """The file in the making; it exists once the constructor is through."""
@@ -219,6 +251,8 @@ class Destination:
 
     def _commit(self) -> None:
         part = self._begun
+        if self._in_place:
+            self._tell_libsndfile()
         self._close()
         self._write_pieces(part)
         remove_time_of_writing(part, self._plan.format)
@@ -271,19 +305,14 @@ class Destination:
 
     def _write_failed(self) -> AudioFileError:
         """Ask the file system for the reason that libsndfile does not pass on."""
-        reason, kind = "the disk may be full", AudioFileError
         try:
             with self._begun.open("ab") as probe:
                 probe.write(b"\0" * 65_536)
                 probe.flush()
                 os.fsync(probe.fileno())
         except OSError as error:
-            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-            reason = "the disk is full" if full else str(error.strerror)
-            kind = DiskFullError if full else AudioFileError
-        return kind(
-            f"{shown(self.path)}: can't be written: {reason}; make room or choose another place"
-        )
+            return write_error(self.path, error)
+        return write_error(self.path, OSError(0, "the disk may be full"))
 
     def discard(self) -> None:
         """Remove whatever was written, and the folders that were made for it."""

@@ -6,14 +6,17 @@ import contextlib
 import os
 import re
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import soundfile as sf
 from numpy.typing import NDArray
 
+from chowtape_cli.audio_files.chunks import audio_offset
 from chowtape_cli.audio_files.formats import WAV_FAMILY, AudioInfo, packing_of, reason_of
 from chowtape_cli.audio_files.metadata import read_metadata
+from chowtape_cli.audio_files.place import POSSIBLE, SourcePlace
 from chowtape_cli.dsp.coding import FLOAT64, extent
 from chowtape_cli.errors import AudioFileError, SampleError
 from chowtape_cli.files import shown
@@ -101,6 +104,21 @@ class Source:
         if size < len(out):
             self._check_end()
         return int(size)
+
+    @cached_property
+    def place(self) -> SourcePlace | None:
+        """Where the samples lie, for any process to read; None where that is not plain."""
+        info = self.info
+        if not (self._plain and POSSIBLE and info.frames and info.format in WAV_FAMILY):
+            return None
+        width = info.channels * self.packing.width
+        stat = info.path.stat()
+        offset = audio_offset(info.path, info.frames * width)
+        if offset is None:
+            return None
+        return SourcePlace(
+            info.path.absolute(), (stat.st_dev, stat.st_ino), offset, width, info.frames
+        )
 
     def _check_end(self) -> None:
         _check_whole(self.info.path, self._file.extra_info)

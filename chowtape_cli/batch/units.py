@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,16 +14,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from chowtape_cli.dsp.chain import render_short
 from chowtape_cli.dsp.coding import Coded, extent
 from chowtape_cli.dsp.segments import SHORT
+from chowtape_cli.dsp.short import render_short
 from chowtape_cli.engine import read_all
 from chowtape_cli.errors import AudioFileError, ChowtapeError, DiskFullError, SampleError
 from chowtape_cli.files import check_not_full, shown
-from chowtape_cli.render import FileReport, Preparation, failed_report
+from chowtape_cli.render import FileReport, Preparation, Tape, failed_report
 from chowtape_cli.settings import RenderSettings
 
 if TYPE_CHECKING:
+    from chowtape_cli.places import Opens
     from chowtape_cli.pool import Pool
 
 _SHORT_BYTES = 4 * SHORT  # a file that is smaller may be short; its header will say
@@ -159,15 +160,15 @@ def _attempted(item: Item, reports: dict[Item, FileReport], stack: ExitStack) ->
     return None
 
 
-def _finish(
-    item: Item,
-    ready: Preparation,
-    tape: Callable[[], Iterator[Coded]],
-    reports: dict[Item, FileReport],
-) -> None:
-    """Write, or measure, what a call gives."""
+def _finish(item: Item, ready: Preparation, tape: Tape, reports: dict[Item, FileReport]) -> None:
+    """Write, or measure, what is rendered."""
     with _blamed(item, reports):
-        reports[item] = ready.measure(tape()) if item.measured else ready.write(tape())
+        reports[item] = ready.measure(tape) if item.measured else ready.write(tape)
+
+
+def _again(rendered: list[Coded], _place: Opens | None) -> Iterator[Coded]:
+    """Give what is rendered already."""
+    return iter(rendered)
 
 
 def _failed(item: Item, error: ChowtapeError) -> FileReport:
@@ -190,11 +191,10 @@ def _render_together(
     except ChowtapeError as error:
         reports.update({item: _failed(item, error) for item, _ in kept})
         return
-    batches = render_short(path, rate, sources, [ready.coding for _, ready in kept])
-    for (item, ready), batch in zip(kept, batches, strict=True):
-        ready.tally.add(batch)
-        tape = [batch.output] if ready.tally.frames else []
-        _finish(item, ready, partial(iter, tape), reports)
+    rendered = render_short(path, rate, sources, [ready.coding for _, ready in kept])
+    for (item, ready), done in zip(kept, rendered, strict=True):
+        ready.tally.add(done.output.frames, done.source, done.resets)
+        _finish(item, ready, partial(_again, [done.output] if done.output.frames else []), reports)
     _share_time(time.perf_counter() - began, [item for item, _ in kept], reports)
 
 

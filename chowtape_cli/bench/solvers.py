@@ -94,7 +94,9 @@ def _over_lanes(samples: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the channels one after the other, cut into LANES stretches, Shape: (time, LANES)."""
     line = samples.T.reshape(-1)
     filled = np.append(line, np.zeros(-line.size % LANES))
-    return RowBuffer().append(filled.reshape(LANES, -1).T)
+    rows = RowBuffer().room(filled.size // LANES)
+    rows[:] = filled.reshape(LANES, -1).T
+    return rows
 
 
 def _error_db(measured: NDArray[np.float64], exact: NDArray[np.float64]) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,10 @@ from chowtape_cli.dsp.kernels import LANES
 
 ALIGNMENT = 64  # bytes of a cache line; a load that straddles two costs as much as two
 _ITEM = np.dtype(np.float64).itemsize
+
+
+Rows = NDArray[np.float64]
+Room = Callable[[int], Rows]  # gives so many rows to be filled, Shape: (n, LANES)
 
 
 class RowBuffer:
@@ -35,13 +40,17 @@ class RowBuffer:
         blank[:] = 0.0
         return blank
 
-    def append(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Add rows behind what is there and return everything."""
-        total = self._used + len(rows)
+    def all(self) -> NDArray[np.float64]:
+        """Return everything that is there."""
+        return self._store[: self._used]
+
+    def extend(self, rows: int) -> NDArray[np.float64]:
+        """Add that many rows behind what is there and return them, with anything in them."""
+        total = self._used + rows
         self._reserve(total, keep=self._used)
-        self._store[self._used : total] = rows
+        added = self._store[self._used : total]
         self._used = total
-        return self._store[:total]
+        return added
 
     def drop(self, rows: int) -> None:
         """Forget the first rows; the others move to the front."""

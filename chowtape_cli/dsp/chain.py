@@ -5,41 +5,45 @@
 
 A batch is a run of segments of one recording. Each segment is computed in lanes of its own, one for
 each channel, side by side with the others. It starts early, long enough before its own time for
-the tape to have forgotten that it was started from rest (`segments.lead_in`). There, at the seam,
-the state of the tape is compared with what the segment before has. Where they disagree the segment
-is computed again from the state of the one before. So the result is that of one run from the start.
+the tape to have forgotten that it was started from rest. There, at the seam, the state of the tape
+is compared with what the segment before has. Where they disagree the segment is computed again from
+the state of the one before. So the result is that of one run from the start.
 
 The high-pass forgets slowly, but it is linear: started from a wrong state, it is off by what that
 state alone rings to in silence. So it runs with the segments, and its states at the seams tell what
 to add afterwards. Only a batch's first segment starts early for its sake.
 
-Short recordings are not cut: a channel is a lane, and recordings share them. What a lane gives
-depends on nothing beside it.
+Of a batch nothing is ever held whole: each segment takes its source, and gives its output, a window
+at a time. To hand out memory costs a system more time than to filter what is put there.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from chowtape_cli.dsp.buffers import RowBuffer, lend
-from chowtape_cli.dsp.coding import Coded, Coding, Extent, Packing, Stored, code, extent, unpack
+from chowtape_cli.dsp.coding import Coded, Coding, Extent, Packing, Put, code, extent, unpack
 from chowtape_cli.dsp.filters import DCBlocker
 from chowtape_cli.dsp.hysteresis import GUARD, Hysteresis, states_differ
-from chowtape_cli.dsp.jiles_atherton import coefficients, makeup_gain
+from chowtape_cli.dsp.jiles_atherton import makeup_gain
 from chowtape_cli.dsp.kernels import LANES
 from chowtape_cli.dsp.kernels.lanes import add, gather, scatter
-from chowtape_cli.dsp.oversampling import Decimator, Interpolator, stages
+from chowtape_cli.dsp.lanes import CACHE_ROWS, MOST_ROWS, Lanes, step_of
 from chowtape_cli.dsp.path import SignalPath
-from chowtape_cli.dsp.segments import FILTER_REACH, Layout, cut_batch
+from chowtape_cli.dsp.segments import CELL, FILTER_REACH, Cuts, Layout, cut_batch, travelled
 
 Samples = NDArray[np.float64]
+Frames = NDArray[np.int64]
+# Gives so many packed frames of the source from one on, Shape: (frames, bytes), until the next
+# call; zeros before the first frame and after the last.
+Take = Callable[[int, int], NDArray[np.uint8]]
 
-# Rows of source that go through the path at once, and of the raised rate: few enough for every
-# buffer to stay in the second-level cache, and so many that to call the kernels costs little.
-MOST_ROWS, CACHE_ROWS = 1024, 4096
+WINDOW = 8192  # frames of each segment that are taken, or given, at once
 
 
 @dataclass(frozen=True)
@@ -70,18 +74,20 @@ class Job:
 
 @dataclass(frozen=True)
 class Task:
-    """One batch: what it needs of the source, and what it makes of it.
+    """One batch.
 
     Attributes:
-        region: the source from ``layout.lead`` frames before the batch to ``layout.ahead`` frames
-            after it, zeros where there is none, packed, Shape: (region frames, bytes).
         frames: of output.
         position: the frame of the recording that the first one is.
+        take: gives the source, from ``layout.lead`` frames before the batch to ``layout.ahead``
+            frames after it; what it gives beyond that does not matter.
+        put: takes the output.
     """
 
-    region: NDArray[np.uint8]
     frames: int
     position: int
+    take: Take
+    put: Put
 
 
 @dataclass(frozen=True)
@@ -89,7 +95,9 @@ class Batch:
     """What became of a batch.
 
     Attributes:
-        output: the samples, as they are stored.
+        frames: of output.
+        peak: its largest sample, before it was rounded or clipped.
+        clipped: samples of it that were beyond full scale.
         source: the extent of the source.
         first_state: the tape's state at the first segment's seam, Shape: (rows, channels).
         last_state: the same at the seam that the next batch begins with.
@@ -97,7 +105,9 @@ class Batch:
         repairs: seams that disagreed.
     """
 
-    output: Coded
+    frames: int
+    peak: float
+    clipped: int
     source: Extent
     first_state: Samples
     last_state: Samples
@@ -105,36 +115,29 @@ class Batch:
     repairs: int
 
 
-def render_batch(
-    job: Job, task: Task, before: Samples | None = None, out: Stored | None = None
-) -> Batch:
+def render_batch(job: Job, task: Task, before: Samples | None = None) -> Batch:
     """Render a run of segments.
 
     Args:
         job: how.
         task: the batch.
         before: the tape's state at the first seam where it is known, Shape: (rows, channels).
-        out: where the samples go to; see `coding.code`.
 
     Raises:
         SampleError: a sample of the source is unusable; says where.
     """
-    path, layout = job.path, job.layout
-    region = lend("region", len(task.region), job.channels)
-    unpack(task.region, job.packing, region)
-    dry = region[layout.lead : layout.lead + task.frames]
-    source = extent(dry, task.position, GUARD[path.mode] / path.input_gain)
-    work = _Work(job, task, region)
+    source, cuts = _survey(job, task)
+    work = _Work(job, task, cuts)
     work.run(range(work.segments), {} if before is None else {0: before})
     repairs = 0
     while wrong := work.wrong_seams():
         repairs += len(wrong)
         work.run(wrong, {i: work.ends[i - 1].copy() for i in wrong})
-    if layout.settle:
-        work.correct_dc()
-    wet = work.wet[layout.settle : layout.settle + task.frames]
+    work.correct_dc()
     return Batch(
-        output=finish(path, job.coding, wet, dry, task.position, out),
+        frames=task.frames,
+        peak=float(work.peaks.max()),
+        clipped=int(work.clipped.sum()),
         source=source,
         first_state=work.begins[0],
         last_state=work.next_begin,
@@ -143,53 +146,116 @@ def render_batch(
     )
 
 
+def _survey(job: Job, task: Task) -> tuple[Extent, Cuts]:
+    """Measure the source of a batch, and cut it where that suits it."""
+    path, layout = job.path, job.layout
+    gain, limit = path.input_gain, GUARD[path.mode]
+    rows = layout.lead + task.frames + layout.ahead
+    cells = (rows - 1) // CELL  # there has to be a row after the last one
+    distances, sizes = np.empty((2, cells, job.channels))
+    peak, over = 0.0, 0
+    for start in range(0, cells, WINDOW // CELL):
+        stop = min(start + WINDOW // CELL, cells)
+        at, behind = start * CELL, stop * CELL
+        block = lend("survey", behind - at + 1, job.channels)
+        unpack(task.take(task.position - layout.lead + at, len(block)), job.packing, block)
+        first, last = max(at, layout.lead), min(behind, layout.lead + task.frames)
+        if first < last:
+            position = task.position - layout.lead + first
+            found = extent(block[first - at : last - at], position, limit / gain)
+            peak, over = max(peak, found.peak), over + found.over
+        travelled(block, gain, limit, distances[start:stop], sizes[start:stop])
+    return Extent(peak, over), cut_batch(distances, sizes, layout, task.frames)
+
+
 def finish(
-    path: SignalPath,
-    coding: Coding,
-    wet: Samples,
-    dry: Samples,
-    position: int,
-    out: Stored | None = None,
+    path: SignalPath, coding: Coding, wet: Samples, dry: Samples | None, position: int
 ) -> Coded:
-    """Return the output: gains and mix, and how it is stored; arguments as in `coding.code`."""
+    """Return the output: gains and mix, and how it is stored; arguments as in `coding.code`.
+
+    ``dry`` may be None where nothing of it is mixed in.
+    """
     # the tape is the last that is not linear, so makeup and output gain can wait until here
     makeup = makeup_gain(path.saturation, path.bias) if path.makeup else 1.0
     gain = makeup * path.output_gain * path.wet * path.trim
     if path.wet == 1.0:
-        return code(wet, coding, position, gain=gain, out=out)
-    return code(
-        wet, coding, position, gain=gain, dry=dry, share=(1.0 - path.wet) * path.trim, out=out
-    )  # fmt: skip
+        return code(wet, coding, position, gain=gain)
+    return code(wet, coding, position, gain=gain, dry=dry, share=(1.0 - path.wet) * path.trim)
+
+
+class _Group(NamedTuple):
+    """Up to LANES channels of segments that run together.
+
+    Attributes:
+        lanes: the path.
+        blocker: the high-pass; None where it does not run with the segments.
+        rows: which of the segments of the run each lane belongs to, Shape: (lanes used,).
+        channels: and which of its channels, Shape: (lanes used,).
+        opening: lanes that begin with the recording.
+    """
+
+    lanes: Lanes
+    blocker: DCBlocker | None
+    rows: Frames
+    channels: Frames
+    opening: list[int]
+
+
+class _Run(NamedTuple):
+    """Some segments of a batch on their way, in rows from where each starts.
+
+    Attributes:
+        segments: which, Shape: (segments run,); so are the following.
+        starts: the frame of the recording that the first row of each is.
+        begin: the row of its seam.
+        end: the row of its end.
+    """
+
+    segments: Frames
+    starts: Frames
+    begin: Frames
+    end: Frames
+
+    @property
+    def heard(self) -> Frames:
+        """The row of output that each begins with."""
+        return self.begin + FILTER_REACH
+
+    @property
+    def ended(self) -> Frames:
+        """The row of output that each ends before."""
+        return self.end + FILTER_REACH
 
 
 class _Work:
-    """The segments of a batch, the states at their seams, and their output so far.
+    """The segments of a batch, and what is known of each so far.
 
     Attributes:
         segments: how many.
-        wet: the tape's output from ``layout.settle`` frames before the batch on.
         begins, ends: the tape's states at each segment's seams, Shape: (segments, rows, channels).
         next_begin: its state where the first seam of the next batch is, Shape: (rows, channels).
         resets: Shape: (segments, channels).
+        peaks, clipped: of each segment's output, Shape: (segments,).
     """
 
-    def __init__(self, job: Job, task: Task, region: Samples) -> None:
-        path, layout = job.path, job.layout
-        self._path = path
-        self._rate = job.rate
-        self._layout = layout
-        self._region = region
+    def __init__(self, job: Job, task: Task, cuts: Cuts) -> None:
+        self._job = job
+        self._task = task
+        self._path = job.path
+        self._layout = job.layout
+        self._cuts = cuts
         self._first = task.position == 0
-        self._limit = GUARD[path.mode]
-        self._cuts = cut_batch(region, layout, task.frames, path.input_gain, self._limit)
-        self.segments = len(self._cuts.lead_ins)
+        self.segments = len(cuts.lead_ins)
         channels = job.channels
-        self.wet = lend("wet", layout.settle + task.frames, channels)
-        rows = Hysteresis.state_rows(path.network)
+        rows = Hysteresis.state_rows(job.path.network)
         self.begins = np.zeros((self.segments, rows, channels))
         self.ends = np.zeros((self.segments, rows, channels))
         self.next_begin = np.zeros((rows, channels))
         self.resets = np.zeros((self.segments, channels))
+        self.peaks = np.zeros(self.segments)
+        self.clipped = np.zeros(self.segments, np.int64)
+        # what the high-pass still has to be corrected in: the first rows of every segment
+        self._heads = np.empty((self.segments, self._layout.settle, channels))
         self._dc_begins = np.zeros((self.segments, DCBlocker.STATE, channels))
         self._dc_ends = np.zeros((self.segments, DCBlocker.STATE, channels))
 
@@ -199,167 +265,185 @@ class _Work:
             i for i in range(1, self.segments) if states_differ(self.ends[i - 1], self.begins[i])
         ]
 
-    def run(self, segments: range | list[int], known: dict[int, Samples]) -> None:
+    def run(self, segments: Sequence[int], known: dict[int, Samples]) -> None:
         """Compute some segments, those in ``known`` from the state that is given at the seam."""
-        channels = self._region.shape[1]
-        pairs = [(segment, channel) for segment in segments for channel in range(channels)]
-        for first in range(0, len(pairs), LANES):
-            self._run_lanes(pairs[first : first + LANES], known)
+        chosen = np.array(segments)
+        begin = self._cuts.lead_ins[chosen]
+        seams = self._cuts.seams
+        run = _Run(
+            segments=chosen,
+            starts=self._task.position + seams[chosen] - begin - FILTER_REACH,
+            begin=begin,
+            end=begin + seams[chosen + 1] - seams[chosen],
+        )
+        self.peaks[chosen] = 0.0
+        self.clipped[chosen] = 0
+        pairs = [(row, channel) for row in range(len(chosen)) for channel in range(self._channels)]
+        groups = [
+            self._group(run, pairs[first : first + LANES], known)
+            for first in range(0, len(pairs), LANES)
+        ]
+        self._push_all(run, groups)
+        for group in groups:
+            self._note(run, group)
         for segment, state in known.items():
             self.begins[segment] = state
 
-    def _run_lanes(self, pairs: list[tuple[int, int]], known: dict[int, Samples]) -> None:
-        layout, factor = self._layout, self._path.oversampling
-        lanes = _Lanes(self._path, self._rate, len(pairs))
-        segments, channels = (np.array(column) for column in zip(*pairs, strict=True))
-        seams, lead_ins = self._cuts.seams, self._cuts.lead_ins
-        begin = lead_ins[segments]  # rows of source from a lane's start to its seam, and to its end
-        end = begin + seams[segments + 1] - seams[segments]
-        handed_over = begin + seams[-1] - layout.settle - seams[segments]
+    @property
+    def _channels(self) -> int:
+        return self._job.channels
+
+    def _handed_over(self, run: _Run) -> Frames:
+        """Return the row of each segment where the first seam of the next batch would be."""
+        seams = self._cuts.seams
+        rows: Frames = run.begin + seams[-1] - self._layout.settle - seams[run.segments]
+        return rows
+
+    def _group(self, run: _Run, pairs: list[tuple[int, int]], known: dict[int, Samples]) -> _Group:
+        factor = self._path.oversampling
+        lanes = Lanes(self._path, self._job.rate, len(pairs))
+        rows, channels = (np.array(column) for column in zip(*pairs, strict=True))
+        begin, end, handed_over = (x[rows] for x in (run.begin, run.end, self._handed_over(run)))
         holds = (begin < handed_over) & (handed_over <= end)
         for row in {*begin.tolist(), *end.tolist(), *handed_over[holds].tolist()}:
             lanes.hysteresis.mark(row * factor)
-        opening = np.flatnonzero(segments == 0).tolist()
-        if self._first and opening:
-            until = int(begin[opening[0]]) + FILTER_REACH + layout.settle
-            lanes.hysteresis.rest(until * factor, opening)
-        for lane, (segment, channel) in enumerate(pairs):
+        opening = np.flatnonzero(run.segments[rows] == 0).tolist() if self._first else []
+        if opening:
+            lanes.hysteresis.rest(self._opened(run) * factor, opening)
+        for lane, (row, channel) in enumerate(pairs):
+            segment = int(run.segments[row])
             if segment in known:
-                row = int(begin[lane]) * factor
-                lanes.hysteresis.enter(row, lane, known[segment][:, channel])
-        # a lane's seam is where the filters after it begin to hear it
-        sources = seams[segments] + layout.lead - begin - FILTER_REACH
-        targets = seams[segments] + layout.settle - begin - FILTER_REACH
-        total = int(end.max()) + FILTER_REACH + layout.ahead
-        step = min(MOST_ROWS, CACHE_ROWS // factor)
-        blocker = DCBlocker(self._path.dc_block, self._rate) if layout.settle else None
-        heard, ended = begin + FILTER_REACH, end + FILTER_REACH  # rows of the output
-        if blocker is not None:
-            blocker.mark({*heard.tolist(), *ended.tolist()})
-        given = 0
+                at = int(run.begin[row]) * factor
+                lanes.hysteresis.enter(at, lane, known[segment][:, channel])
+        blocker = None
+        if self._layout.settle:
+            blocker = DCBlocker(self._path.dc_block, self._job.rate)
+            blocker.mark({*run.heard[rows].tolist(), *run.ended[rows].tolist()})
+        return _Group(lanes, blocker, rows, channels, opening)
+
+    def _opened(self, run: _Run) -> int:
+        """Return the row of the first segment that the recording begins with."""
+        return int(run.begin[0]) + FILTER_REACH + self._layout.settle
+
+    def _push_all(self, run: _Run, groups: list[_Group]) -> None:
+        """Send the source through the groups, and what comes out of them to its place."""
+        path, limit, channels = self._path, GUARD[self._path.mode], self._channels
+        step = step_of(path)
+        room = WINDOW + step
+        source = lend("source", len(run.segments) * WINDOW, channels)
+        output = lend("output", len(run.segments) * room, channels)
+        total = int(run.end.max()) + FILTER_REACH + self._layout.ahead
+        given = filled = 0
         for at in range(0, total, step):
-            rows = lanes.rows.blank(min(step, total - at))
-            gather(
-                self._region, sources + at, channels, self._path.input_gain, self._limit, rows
-            )  # fmt: skip
-            ready = lanes.push(rows)
-            if self._first and opening:  # what rings before the first frame is no part of it
-                ready[: max(0, until - given), opening] = 0.0
-            if blocker is not None:
-                blocker.push(ready)
-            scatter(ready, targets + given, channels, heard - given, ended - given, self.wet)
-            given += len(ready)
-        for lane, (segment, channel) in enumerate(pairs):
-            at_begin = lanes.hysteresis.marked[int(begin[lane]) * factor]
-            at_end = lanes.hysteresis.marked[int(end[lane]) * factor]
+            if at % WINDOW == 0:
+                self._fill(run, at, source)
+            count = min(step, total - at)
+            ready = 0
+            for group in groups:
+                rows = group.lanes.room(count)
+                starts = group.rows * WINDOW + at % WINDOW
+                gather(source, starts, group.channels, path.input_gain, limit, rows)
+                wet = group.lanes.pass_on()
+                if group.opening:  # what rings before the first frame is no part of it
+                    wet[: max(0, self._opened(run) - given), group.opening] = 0.0
+                if group.blocker is not None:
+                    group.blocker.push(wet)
+                heard, ended = run.heard[group.rows] - given, run.ended[group.rows] - given
+                scatter(wet, group.rows * room + filled, group.channels, heard, ended, output)
+                ready = len(wet)
+            given += ready
+            filled += ready
+            if filled + step > room or at + step >= total:
+                self._give_all(run, given - filled, filled, output.reshape(-1, room, channels))
+                filled = 0
+
+    def _fill(self, run: _Run, at: int, source: Samples) -> None:
+        """Fill a window of the source of each segment that is not through."""
+        windows = source.reshape(-1, WINDOW, self._channels)
+        for row in np.flatnonzero(at < run.end + FILTER_REACH + self._layout.ahead):
+            raw = self._task.take(int(run.starts[row]) + at, WINDOW)
+            unpack(raw, self._job.packing, windows[row])
+
+    def _give_all(self, run: _Run, given: int, filled: int, output: Samples) -> None:
+        """Give what has come of each segment from row ``given`` on, its head excepted."""
+        for row, segment in enumerate(run.segments.tolist()):
+            heard = int(run.heard[row])
+            first = max(given, heard)
+            last = min(given + filled, int(run.ended[row]))
+            if first >= last:
+                continue
+            wet, offset = output[row, first - given : last - given], first - heard
+            if segment > 0:
+                head = self._heads[segment, offset : offset + len(wet)]
+                head[:] = wet[: len(head)]
+                wet, offset = wet[len(head) :], offset + len(head)
+            self._give(segment, offset, wet)
+
+    def _give(self, segment: int, offset: int, wet: Samples) -> None:
+        """Finish rows of a segment, and put those that are the batch's own in their place."""
+        frame = int(self._cuts.seams[segment]) + offset
+        if frame < 0:
+            wet, frame = wet[-frame:], 0
+        if len(wet) == 0:
+            return
+        position = self._task.position + frame
+        dry = None
+        if self._path.wet != 1.0:
+            dry = np.empty_like(wet)
+            unpack(self._task.take(position, len(wet)), self._job.packing, dry)
+        coded = finish(self._path, self._job.coding, wet, dry, position)
+        assert coded.samples is not None
+        self._task.put(position, coded.samples)
+        self.peaks[segment] = max(self.peaks[segment], coded.peak)
+        self.clipped[segment] += coded.clipped
+
+    def _note(self, run: _Run, group: _Group) -> None:
+        """Note the states at the seams that the lanes of a group have passed."""
+        factor = self._path.oversampling
+        handed_over = self._handed_over(run)
+        marked = group.lanes.hysteresis.marked
+        for lane, (row, channel) in enumerate(zip(group.rows, group.channels, strict=True)):
+            segment = run.segments[row]
+            at_begin = marked[int(run.begin[row]) * factor]
+            at_end = marked[int(run.end[row]) * factor]
             self.begins[segment, :, channel] = at_begin.state[:, lane]
             self.ends[segment, :, channel] = at_end.state[:, lane]
             self.resets[segment, channel] = at_end.resets[lane] - at_begin.resets[lane]
-            if blocker is not None:
-                self._dc_begins[segment, :, channel] = blocker.marked[int(heard[lane])][:, lane]
-                self._dc_ends[segment, :, channel] = blocker.marked[int(ended[lane])][:, lane]
-            if holds[lane]:
-                passed = lanes.hysteresis.marked[int(handed_over[lane]) * factor]
+            if group.blocker is not None:
+                states = group.blocker.marked
+                self._dc_begins[segment, :, channel] = states[int(run.heard[row])][:, lane]
+                self._dc_ends[segment, :, channel] = states[int(run.ended[row])][:, lane]
+            if run.begin[row] < handed_over[row] <= run.end[row]:
+                passed = marked[int(handed_over[row]) * factor]
                 self.next_begin[:, channel] = passed.state[:, lane]
 
     def correct_dc(self) -> None:
-        """Add what the high-pass of each segment lacks for having started from a wrong state."""
-        seams = self._cuts.seams
-        lengths = np.diff(seams)
-        step = DCBlocker(self._path.dc_block, self._rate).step()
+        """Add what the high-pass lacks for having started from a wrong state; give the heads."""
+        if self._layout.settle == 0:
+            return
+        lengths = np.diff(self._cuts.seams)
+        step = DCBlocker(self._path.dc_block, self._job.rate).step()
         lacking = np.zeros_like(self._dc_begins)
         for i in range(1, self.segments):
             left = np.linalg.matrix_power(step, int(lengths[i - 1])) @ lacking[i - 1]
             lacking[i] = self._dc_ends[i - 1] + left - self._dc_begins[i]
-        channels = self.wet.shape[1]
-        pairs = [(i, channel) for i in range(1, self.segments) for channel in range(channels)]
+        pairs = [(i, channel) for i in range(1, self.segments) for channel in range(self._channels)]
         for first in range(0, len(pairs), LANES):
             segments, lanes = (np.array(c) for c in zip(*pairs[first : first + LANES], strict=True))
-            starts = seams[segments] + self._layout.settle
-            self._ring(lacking[segments, :, lanes].T, starts, lanes, lengths[segments])
+            self._ring(lacking[segments, :, lanes].T, segments, lanes, lengths[segments])
+        for i in range(1, self.segments):
+            self._give(i, 0, self._heads[i, : lengths[i]])
 
-    def _ring(
-        self,
-        state: Samples,
-        starts: NDArray[np.int64],
-        channels: NDArray[np.int64],
-        ends: NDArray[np.int64],
-    ) -> None:
-        """Add to the output what the high-pass rings to in silence from some states."""
-        blocker = DCBlocker(self._path.dc_block, self._rate)
+    def _ring(self, state: Samples, segments: Frames, channels: Frames, lengths: Frames) -> None:
+        """Add to the heads what the high-pass rings to in silence from some states."""
+        settle = self._layout.settle
+        heads = self._heads.reshape(-1, self._channels)
+        blocker = DCBlocker(self._path.dc_block, self._job.rate)
         blocker.enter(state)
         store = RowBuffer()
-        for at in range(0, self._layout.settle, MOST_ROWS):
-            rows = store.blank(min(MOST_ROWS, self._layout.settle - at))
-            add(blocker.push(rows), starts + at, channels, ends - at, self.wet)
-
-
-def render_short(
-    path: SignalPath, rate: int, sources: list[Samples], codings: list[Coding]
-) -> list[Batch]:
-    """Render recordings that are not cut; each gets what it would get alone.
-
-    Args:
-        path: what to do.
-        rate: sample rate in Hz.
-        sources: Shape: (frames, channels) each.
-        codings: how the output of each is stored.
-
-    Raises:
-        SampleError: a sample of a source is unusable; says where.
-    """
-    limit = GUARD[path.mode]
-    extents = [extent(source, 0, limit / path.input_gain) for source in sources]
-    wets = [np.empty(source.shape) for source in sources]
-    resets = [0] * len(sources)
-    pairs = [(i, channel) for i, x in enumerate(sources) for channel in range(x.shape[1])]
-    pairs.sort(key=lambda pair: len(sources[pair[0]]))
-    for first in range(0, len(pairs), LANES):
-        for i, count in _run_short(path, rate, sources, wets, pairs[first : first + LANES]):
-            resets[i] += count
-    nothing = np.zeros((0, 0))
-    return [
-        Batch(finish(path, coding, wet, dry, 0), found, nothing, nothing, count, 0)
-        for coding, wet, dry, found, count in zip(
-            codings, wets, sources, extents, resets, strict=True
-        )
-    ]
-
-
-def _run_short(
-    path: SignalPath,
-    rate: int,
-    sources: list[Samples],
-    wets: list[Samples],
-    pairs: list[tuple[int, int]],
-) -> list[tuple[int, int]]:
-    """Fill the output of some channels and return the resets of each recording."""
-    lanes = _Lanes(path, rate, len(pairs))
-    blocker = DCBlocker(path.dc_block, rate) if path.dc_block > 0.0 else None
-    step = min(MOST_ROWS, CACHE_ROWS // path.oversampling)
-    # the filters ring before the first frame too; the tape rests until then
-    lanes.hysteresis.rest(FILTER_REACH * path.oversampling, list(range(len(pairs))))
-    longest = max(len(sources[i]) for i, _ in pairs)
-    given = at = -FILTER_REACH
-    while given < longest:
-        rows = lanes.rows.blank(step)  # always a whole step: the same sums, whoever is beside
-        for lane, (i, channel) in enumerate(pairs):
-            part = sources[i][max(at, 0) : max(at + step, 0), channel]
-            before = min(max(-at, 0), step)
-            rows[before : before + len(part), lane] = part
-        np.clip(rows * path.input_gain, -GUARD[path.mode], GUARD[path.mode], out=rows)
-        ready = lanes.push(rows)
-        early = min(max(-given, 0), len(ready))
-        ready[:early] = 0.0
-        if blocker is not None:
-            ready = blocker.push(ready)
-        for lane, (i, channel) in enumerate(pairs):
-            target = wets[i][max(given, 0) : max(given + len(ready), 0), channel]
-            target[:] = ready[early : early + len(target), lane]
-        given += len(ready)
-        at += step
-    counts = lanes.hysteresis.resets
-    return [(i, int(counts[lane])) for lane, (i, _) in enumerate(pairs)]
+        for at in range(0, settle, MOST_ROWS):
+            rows = store.blank(min(MOST_ROWS, settle - at))
+            add(blocker.push(rows), segments * settle + at, channels, lengths - at, heads)
 
 
 class LateDCBlocker:
@@ -377,26 +461,3 @@ class LateDCBlocker:
                 rows = self._rows.blank(len(part))
                 rows[:, : part.shape[1]] = part
                 part[:] = blocker.push(rows)[:, : part.shape[1]]
-
-
-class _Lanes:
-    """The wet path over lanes, from the guard to before the DC blocker."""
-
-    def __init__(self, path: SignalPath, rate: int, used: int) -> None:
-        tape = coefficients(path.drive, path.saturation, path.bias)
-        self.rows = RowBuffer()
-        self.hysteresis = Hysteresis(
-            path.mode, tape, path.network, rate=rate * path.oversampling, lanes=used
-        )
-        up, down = stages(path.oversampling, path.phase)
-        self._stages: list[Interpolator | Hysteresis | Decimator] = [
-            *map(Interpolator, up),
-            self.hysteresis,
-            *map(Decimator, down),
-        ]
-
-    def push(self, rows: Samples) -> Samples:
-        """Take rows, Shape: (n, LANES); return those that are ready, until the next call."""
-        for stage in self._stages:
-            rows = stage.push(rows)
-        return rows

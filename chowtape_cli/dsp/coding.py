@@ -8,6 +8,7 @@ digital silence stays silent, and an unprocessed sample comes out as it went in.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,7 +18,9 @@ from numpy.typing import NDArray
 from chowtape_cli.errors import SampleError
 
 Samples = NDArray[np.float64]
-Stored = NDArray[Any]  # float64, or integers left-justified in int32
+Stored = NDArray[Any]  # float64, or integers left-justified in int32; or packed, in uint8
+# Takes frames, a few at a time and in any order: the first one's place in the recording, and them.
+Put = Callable[[int, Stored], None]
 
 DITHER_SEED = 0x7A9E
 LARGEST = 1e30  # full scales; past that single precision overflows once gains are applied
@@ -72,12 +75,15 @@ class Coded:
 
     Attributes:
         samples: float64, full scale +-1, or integers left-justified in 32 bits, Shape: (frames,
-            channels); or packed, as uint8, Shape: (frames, bytes).
-        peak: the largest before it was rounded or clipped.
-        clipped: how many were beyond full scale.
+            channels); or packed, as uint8, Shape: (frames, bytes). None where they are in their
+            place already.
+        frames: how many.
+        peak: the largest sample before it was rounded or clipped.
+        clipped: how many samples were beyond full scale.
     """
 
-    samples: Stored
+    samples: Stored | None
+    frames: int
     peak: float
     clipped: int
 
@@ -148,7 +154,6 @@ def code(
     gain: float = 1.0,
     dry: Samples | None = None,
     share: float = 0.0,
-    out: Stored | None = None,
 ) -> Coded:
     """Return ``gain wet + share dry`` as it is stored.
 
@@ -159,13 +164,11 @@ def code(
         gain: linear.
         dry: in the shape of ``wet``, or None for nothing.
         share: linear.
-        out: where it goes to, in the shape and type of `Coded.samples`; made where None.
     """
     from chowtape_cli.dsp.kernels.samples import ACCUMULATORS
 
     frames, channels = wet.shape
-    if out is None:
-        out = _room(frames, channels, coding)
+    out = room(frames, channels, coding)
     dry = wet if dry is None else dry
     found = np.zeros(ACCUMULATORS)
     clipped = 0
@@ -175,16 +178,22 @@ def code(
         if coding.packing is None:
             clipped += _code(*mixed, coding, position + start, out[block], found)
         else:
-            stored = _room(len(wet[block]), channels, replace(coding, packing=None))
+            stored = room(len(wet[block]), channels, replace(coding, packing=None))
             clipped += _code(*mixed, coding, position + start, stored, found)
             _pack(stored, coding.packing, out[block])
-    return Coded(out, float(found[0].max()), clipped)
+    return Coded(out, frames, float(found[0].max()), clipped)
 
 
-def _room(frames: int, channels: int, coding: Coding) -> Stored:
+def stored_as(frames: int, channels: int, coding: Coding) -> tuple[tuple[int, int], type]:
+    """Return the shape and type of `Coded.samples`."""
     if coding.packing is not None:
-        return np.empty((frames, channels * coding.width), np.uint8)
-    return np.empty((frames, channels), np.float64 if coding.bits is None else np.int32)
+        return (frames, channels * coding.width), np.uint8
+    return (frames, channels), np.float64 if coding.bits is None else np.int32
+
+
+def room(frames: int, channels: int, coding: Coding) -> Stored:
+    """Return an array for what is coded, with anything in it."""
+    return np.empty(*stored_as(frames, channels, coding))
 
 
 def _code(

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from chowtape_cli.dsp.buffers import RowBuffer
+from chowtape_cli.dsp.buffers import Room, RowBuffer
 from chowtape_cli.dsp.jiles_atherton import Coefficients
 from chowtape_cli.dsp.kernels import LANES
 from chowtape_cli.dsp.network import (
@@ -74,6 +74,7 @@ class Hysteresis:
         self._lanes = lanes
         self._state = np.zeros((3, LANES))
         self.resets = np.zeros(LANES)
+        self._field = RowBuffer()
         self._out = RowBuffer()
         self._scratch = RowBuffer()
         self._row = 0
@@ -107,9 +108,20 @@ class Hysteresis:
 
     def push(self, H: NDArray[np.float64]) -> NDArray[np.float64]:
         """Take the field, Shape: (time, LANES); return the magnetisation until the next call."""
-        # ChowTape's networks leave the lanes that are not used as they are
-        plugin = isinstance(self._network, PluginNetwork)
-        M = self._out.blank(len(H)) if plugin else self._out.room(len(H))
+        return self._magnetise(H, self._out.room)
+
+    def room(self, rows: int) -> NDArray[np.float64]:
+        """Return rows for the field that comes next, to be filled."""
+        return self._field.room(rows)
+
+    def pass_on(self, room: Room) -> NDArray[np.float64]:
+        """Fill and return as many rows with the magnetisation."""
+        return self._magnetise(self._field.all(), room)
+
+    def _magnetise(self, H: NDArray[np.float64], room: Room) -> NDArray[np.float64]:
+        M = room(len(H))
+        if isinstance(self._network, PluginNetwork):
+            M[:] = 0.0  # these leave the lanes that are not used as they are
         first = 0
         while self._wanted and self._wanted[0] - self._row <= len(H):
             row = self._wanted.pop(0)

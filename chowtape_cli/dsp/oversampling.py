@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from chowtape_cli.dsp.buffers import RowBuffer
+from chowtape_cli.dsp.buffers import Room, RowBuffer
 from chowtape_cli.dsp.filter_taps import LINEAR, MINIMUM
 from chowtape_cli.dsp.kernels import LANES
 from chowtape_cli.dsp.kernels.fir import TILE, lower_rate, raise_rate
@@ -83,10 +83,19 @@ class _RateChanger:
 
     def push(self, x: Lanes) -> Lanes:
         """Take rows, Shape: (n, LANES); return those that are ready, until the next call."""
-        rows = self._rows.append(x)
+        self.room(len(x))[:] = x
+        return self.pass_on(self._out.room)
+
+    def room(self, rows: int) -> Lanes:
+        """Return the rows that come next, to be filled."""
+        return self._rows.extend(rows)
+
+    def pass_on(self, room: Room) -> Lanes:
+        """Fill and return as many rows of what comes after this as are ready."""
+        rows = self._rows.all()
         waiting = len(rows) - self._past - self._ahead
         ready = max(0, -(-waiting // self._x_step))
-        y = self._out.room(ready * self._y_step)
+        y = room(ready * self._y_step)
         change = raise_rate if self._x_step == 1 else lower_rate
         even, odd = self._phases
         change(

@@ -124,8 +124,31 @@ class Cuts(NamedTuple):
     lead_ins: NDArray[np.int64]
 
 
+def travelled(
+    block: NDArray[np.float64],
+    gain: float,
+    limit: float,
+    distances: NDArray[np.float64],
+    sizes: NDArray[np.float64],
+) -> None:
+    """Measure how far the field travels, and how large it is, in every cell.
+
+    Args:
+        block: source, and a frame after the last cell, Shape: (frames, channels).
+        gain: of the source; what follows
+        limit: is the field.
+        distances: filled with the sum of the field's steps, Shape: (cells, channels).
+        sizes: filled with the largest magnitude of the field, in the same shape.
+    """
+    from chowtape_cli.dsp.kernels.samples import travel
+
+    channels = block.shape[1]
+    scratch = np.empty((2, 8 * channels))
+    travel(block.reshape(-1), channels, gain, limit, CELL, scratch, distances, sizes)
+
+
 def cut_batch(
-    region: NDArray[np.float64], layout: Layout, frames: int, gain: float, limit: float
+    distances: NDArray[np.float64], sizes: NDArray[np.float64], layout: Layout, frames: int
 ) -> Cuts:
     """Cut a batch into segments that take equally long, lead-in and all.
 
@@ -134,13 +157,12 @@ def cut_batch(
     to be repaired. A seam is laid where that is soon, not far from where it would be in turn.
 
     Args:
-        region: the source, from ``layout.lead`` before the first frame, Shape: (frames, channels).
+        distances: of the cells, from ``layout.lead`` before the first frame; see `travelled`.
+        sizes: likewise.
         layout: how the recording is cut.
         frames: how many the batch makes.
-        gain: of the source; what follows
-        limit: is the field.
     """
-    needed = _lead_ins(region, gain, limit)
+    needed = _lead_ins(distances, sizes)
     first = (layout.lead - layout.settle) // CELL  # the cell of the first seam
     last = first + -(-(frames + layout.settle) // CELL)
     segments = layout.segments(frames)
@@ -172,19 +194,12 @@ def cut_batch(
     return Cuts(seams, needed[chosen[:-1]] * CELL)
 
 
-def _lead_ins(region: NDArray[np.float64], gain: float, limit: float) -> NDArray[np.int64]:
+def _lead_ins(distances: NDArray[np.float64], sizes: NDArray[np.float64]) -> NDArray[np.int64]:
     """Return how many cells before each cell a segment that begins there has to start."""
-    from chowtape_cli.dsp.kernels.samples import travel
-
-    channels = region.shape[1]
-    shape = ((len(region) - 1) // CELL, channels)
-    travelled, loudest = np.empty(shape), np.empty(shape)
-    scratch = np.empty((2, 8 * channels))
-    travel(region.reshape(-1), channels, gain, limit, CELL, scratch, travelled, loudest)
     most = LONGEST_LEAD_IN // CELL
-    here = np.arange(shape[0])
-    needed = np.zeros(shape[0], np.int64)
-    for distance, size in zip(travelled.T, loudest.T, strict=True):
+    here = np.arange(len(distances))
+    needed = np.zeros(len(distances), np.int64)
+    for distance, size in zip(distances.T, sizes.T, strict=True):
         so_far = np.concatenate(([0.0], np.cumsum(distance)))[:-1]
         start = np.searchsorted(so_far, so_far - TRAVEL, side="right") - 1
         back = np.minimum(here - start, most)
