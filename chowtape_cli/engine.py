@@ -15,7 +15,7 @@ from chowtape_cli.dsp.chain import Batch, Job, LateDCBlocker, Task, finish, rend
 from chowtape_cli.dsp.coding import Coded, Coding, Extent, Packing, room, unpack
 from chowtape_cli.dsp.hysteresis import states_differ
 from chowtape_cli.dsp.path import SignalPath
-from chowtape_cli.dsp.segments import FILTER_REACH, SHORT, Layout, cut, filtered_last
+from chowtape_cli.dsp.segments import FILTER_REACH, Layout, cut, filtered_last, short
 from chowtape_cli.dsp.short import render_short
 from chowtape_cli.places import Opens, Places, Ticket, into, render_task, within
 
@@ -161,7 +161,7 @@ def render_blocks(
         WorkerError: the workers keep dying.
     """
     frames, rate, channels = recording.frames, recording.rate, recording.channels
-    if frames is not None and frames <= SHORT:
+    if frames is not None and short(frames, path.oversampling):
         yield from _short(path, recording, coding, tally)
         return
     layout = cut(frames, channels, rate, path.dc_block)
@@ -192,10 +192,10 @@ def render_blocks(
 
 def _short(path: SignalPath, recording: Recording, coding: Coding, tally: Tally) -> Iterator[Coded]:
     source = read_all(recording.read, recording.packing, recording.channels)
-    short = render_short(path, recording.rate, [source], [coding])[0]
-    tally.add(len(source), short.source, short.resets)
+    done = render_short(path, recording.rate, [source], [coding])[0]
+    tally.add(len(source), done.source, done.resets)
     if tally.frames:
-        yield short.output
+        yield done.output
 
 
 def read_all(read: Read, packing: Packing, channels: int) -> Samples:

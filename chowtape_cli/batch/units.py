@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chowtape_cli.dsp.coding import Coded, extent
-from chowtape_cli.dsp.segments import SHORT
+from chowtape_cli.dsp.segments import SHORT, short
 from chowtape_cli.dsp.short import render_short
 from chowtape_cli.engine import read_all
 from chowtape_cli.errors import AudioFileError, ChowtapeError, DiskFullError, SampleError
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from chowtape_cli.places import Opens
     from chowtape_cli.pool import Pool
 
-_SHORT_BYTES = 4 * SHORT  # a file that is smaller may be short; its header will say
+_SHORT_BYTES = 16 * SHORT  # a file that is smaller may be short; its header will say
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,18 +101,18 @@ def render_unit(unit: Unit, pool: Pool | None = None) -> Outcome:
     reports: dict[Item, FileReport] = {}
     try:
         with ExitStack() as stack:
-            short = []
+            alike: dict[int, list[tuple[Item, Preparation]]] = {}
             for item in unit:
                 ready = _attempted(item, reports, stack)
                 if ready is None:
                     continue
-                if len(unit) > 1 and (ready.source.info.frames or SHORT + 1) <= SHORT:
-                    short.append((item, ready))
+                info = ready.source.info
+                if len(unit) > 1 and info.frames and short(info.frames, item.settings.oversampling):
+                    alike.setdefault(info.rate, []).append((item, ready))
                 else:
                     _finish(item, ready, partial(ready.tape, pool), reports)
-            for rate in {ready.source.info.rate for _, ready in short}:
-                alike = [pair for pair in short if pair[1].source.info.rate == rate]
-                _render_together(alike, rate, reports)
+            for rate, together in alike.items():
+                _render_together(together, rate, reports)
     except DiskFullError as error:
         return Outcome(tuple(reports[item] for item in unit if item in reports), str(error))
     return Outcome(tuple(reports[item] for item in unit))
@@ -176,11 +176,11 @@ def _failed(item: Item, error: ChowtapeError) -> FileReport:
 
 
 def _render_together(
-    short: list[tuple[Item, Preparation]], rate: int, reports: dict[Item, FileReport]
+    together: list[tuple[Item, Preparation]], rate: int, reports: dict[Item, FileReport]
 ) -> None:
     began = time.perf_counter()
     sources, kept = [], []
-    for item, ready in short:
+    for item, ready in together:
         with _blamed(item, reports):
             sources.append(_whole(ready))
             kept.append((item, ready))

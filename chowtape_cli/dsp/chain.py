@@ -7,7 +7,8 @@ A batch is a run of segments of one recording. Each segment is computed in lanes
 each channel, side by side with the others. It starts early, long enough before its own time for
 the tape to have forgotten that it was started from rest. There, at the seam, the state of the tape
 is compared with what the segment before has. Where they disagree the segment is computed again from
-the state of the one before. So the result is that of one run from the start.
+the state of the one before, until it meets what was computed first. So the result is that of one
+run from the start.
 
 The high-pass forgets slowly, but it is linear: started from a wrong state, it is off by what that
 state alone rings to in silence. So it runs with the segments, and its states at the seams tell what
@@ -130,14 +131,14 @@ def render_batch(job: Job, task: Task, before: Samples | None = None) -> Batch:
     work = _Work(job, task, cuts)
     work.run(range(work.segments), {} if before is None else {0: before})
     repairs = 0
-    while wrong := work.wrong_seams():
-        repairs += len(wrong)
-        work.run(wrong, {i: work.ends[i - 1].copy() for i in wrong})
+    while known := work.wrong_seams():
+        repairs += len(known)
+        work.repair(known)
     work.correct_dc()
     return Batch(
         frames=task.frames,
-        peak=float(work.peaks.max()),
-        clipped=int(work.clipped.sum()),
+        peak=work.peak,
+        clipped=work.clipped,
         source=source,
         first_state=work.begins[0],
         last_state=work.next_begin,
@@ -165,7 +166,7 @@ def _survey(job: Job, task: Task) -> tuple[Extent, Cuts]:
             found = extent(block[first - at : last - at], position, limit / gain)
             peak, over = max(peak, found.peak), over + found.over
         travelled(block, gain, limit, distances[start:stop], sizes[start:stop])
-    return Extent(peak, over), cut_batch(distances, sizes, layout, task.frames)
+    return Extent(peak, over), cut_batch(distances, sizes, layout, task.frames, task.position)
 
 
 def finish(
@@ -201,7 +202,17 @@ class _Group(NamedTuple):
     opening: list[int]
 
 
-class _Run(NamedTuple):
+class _Piece(NamedTuple):
+    """Some frames of a segment's output, from one before another, and what was counted in them."""
+
+    first: int
+    last: int
+    peak: float
+    clipped: int
+
+
+@dataclass(frozen=True)
+class _Run:
     """Some segments of a batch on their way, in rows from where each starts.
 
     Attributes:
@@ -209,22 +220,35 @@ class _Run(NamedTuple):
         starts: the frame of the recording that the first row of each is.
         begin: the row of its seam.
         end: the row of its end.
+        heard: the row of output that each begins with.
+        ended: the row of output that each ends before; it may come earlier than was thought.
+        groups: the lanes; those of a segment's channels are side by side.
     """
 
     segments: Frames
     starts: Frames
     begin: Frames
     end: Frames
+    heard: Frames
+    ended: Frames
+    groups: list[_Group]
 
-    @property
-    def heard(self) -> Frames:
-        """The row of output that each begins with."""
-        return self.begin + FILTER_REACH
+    def state(self, row: int, tape_row: int | None, channels: int) -> Samples | None:
+        """Return the state of a segment's tape at the end of a block, if there is such a block.
 
-    @property
-    def ended(self) -> Frames:
-        """The row of output that each ends before."""
-        return self.end + FILTER_REACH
+        Args:
+            row: of the segment in the run.
+            tape_row: at the raised rate, from where it starts; the last one of all where None.
+            channels: how many.
+        """
+        states = []
+        for lane in range(row * channels, (row + 1) * channels):
+            trail = self.groups[lane // LANES].lanes.hysteresis.trail
+            all_lanes = trail.get(max(trail) if tape_row is None else tape_row)
+            if all_lanes is None:
+                return None
+            states.append(all_lanes[:, lane % LANES])
+        return np.stack(states, axis=1)
 
 
 class _Work:
@@ -235,7 +259,6 @@ class _Work:
         begins, ends: the tape's states at each segment's seams, Shape: (segments, rows, channels).
         next_begin: its state where the first seam of the next batch is, Shape: (rows, channels).
         resets: Shape: (segments, channels).
-        peaks, clipped: of each segment's output, Shape: (segments,).
     """
 
     def __init__(self, job: Job, task: Task, cuts: Cuts) -> None:
@@ -252,42 +275,83 @@ class _Work:
         self.ends = np.zeros((self.segments, rows, channels))
         self.next_begin = np.zeros((rows, channels))
         self.resets = np.zeros((self.segments, channels))
-        self.peaks = np.zeros(self.segments)
-        self.clipped = np.zeros(self.segments, np.int64)
+        self._pieces: list[list[_Piece]] = [[] for _ in range(self.segments)]
+        self._runs: list[list[tuple[_Run, int]]] = [[] for _ in range(self.segments)]
         # what the high-pass still has to be corrected in: the first rows of every segment
         self._heads = np.empty((self.segments, self._layout.settle, channels))
         self._dc_begins = np.zeros((self.segments, DCBlocker.STATE, channels))
         self._dc_ends = np.zeros((self.segments, DCBlocker.STATE, channels))
 
-    def wrong_seams(self) -> list[int]:
-        """Return the segments whose state at their seam is not that of the one before."""
-        return [
-            i for i in range(1, self.segments) if states_differ(self.ends[i - 1], self.begins[i])
-        ]
+    @property
+    def peak(self) -> float:
+        """The largest sample of output, before it was rounded or clipped."""
+        return max(piece.peak for pieces in self._pieces for piece in pieces)
+
+    @property
+    def clipped(self) -> int:
+        """Samples of output that were beyond full scale."""
+        return sum(piece.clipped for pieces in self._pieces for piece in pieces)
+
+    def wrong_seams(self) -> dict[int, Samples]:
+        """Return the segments whose state at their seam is wrong, and what it has to be."""
+        known = {}
+        for i in range(1, self.segments):
+            if states_differ(self.ends[i - 1], self.begins[i]):
+                known[i] = self.ends[i - 1].copy()
+                if self._still(i):  # so that a long silence is no long row of repairs
+                    self.ends[i] = known[i]
+        return known
+
+    def _still(self, segment: int) -> bool:
+        """Say whether the tape leaves a segment as it came to it."""
+        return bool(self._cuts.silent[segment]) and Hysteresis.keeps_still(self._path.network)
 
     def run(self, segments: Sequence[int], known: dict[int, Samples]) -> None:
         """Compute some segments, those in ``known`` from the state that is given at the seam."""
         chosen = np.array(segments)
-        begin = self._cuts.lead_ins[chosen]
+        run = self._prepare(chosen, self._cuts.lead_ins[chosen], known)
+        self._push_all(run)
+        self._note(run)
+        for segment, state in known.items():
+            self.begins[segment] = state
+
+    def repair(self, known: dict[int, Samples]) -> None:
+        """Compute some segments again from other states, as far as they differ for it."""
+        chosen = np.array(sorted(known))
+        # blocks end where they did, so that the states after them can be compared
+        least = FILTER_REACH
+        begin = least + (self._cuts.lead_ins[chosen] - least) % step_of(self._path)
+        before = [self._pieces[segment] for segment in chosen]
+        for segment in chosen:
+            self._pieces[segment] = []
+        run = self._prepare(chosen, begin, known)
+        self._push_all(run, before)
+        self._note(run)
+        for row, (segment, pieces) in enumerate(zip(chosen, before, strict=True)):
+            stop = run.ended[row] - run.heard[row]
+            self._pieces[segment] += [piece for piece in pieces if piece.first >= stop]
+            self.begins[segment] = known[segment]
+            handed_over = self._handed_over(run)[row]
+            if self._still(segment) and run.begin[row] < handed_over <= run.end[row]:
+                self.next_begin = known[segment]
+
+    def _prepare(self, chosen: Frames, begin: Frames, known: dict[int, Samples]) -> _Run:
         seams = self._cuts.seams
         run = _Run(
             segments=chosen,
             starts=self._task.position + seams[chosen] - begin - FILTER_REACH,
             begin=begin,
             end=begin + seams[chosen + 1] - seams[chosen],
+            heard=begin + FILTER_REACH,
+            ended=begin + seams[chosen + 1] - seams[chosen] + FILTER_REACH,
+            groups=[],
         )
-        self.peaks[chosen] = 0.0
-        self.clipped[chosen] = 0
         pairs = [(row, channel) for row in range(len(chosen)) for channel in range(self._channels)]
-        groups = [
-            self._group(run, pairs[first : first + LANES], known)
-            for first in range(0, len(pairs), LANES)
-        ]
-        self._push_all(run, groups)
-        for group in groups:
-            self._note(run, group)
-        for segment, state in known.items():
-            self.begins[segment] = state
+        for first in range(0, len(pairs), LANES):
+            run.groups.append(self._group(run, pairs[first : first + LANES], known))
+        for row, segment in enumerate(chosen):
+            self._runs[segment].append((run, row))
+        return run
 
     @property
     def _channels(self) -> int:
@@ -318,29 +382,32 @@ class _Work:
         blocker = None
         if self._layout.settle:
             blocker = DCBlocker(self._path.dc_block, self._job.rate)
-            blocker.mark({*run.heard[rows].tolist(), *run.ended[rows].tolist()})
+            blocker.mark({*run.heard[rows].tolist(), *(end + FILTER_REACH).tolist()})
         return _Group(lanes, blocker, rows, channels, opening)
 
     def _opened(self, run: _Run) -> int:
         """Return the row of the first segment that the recording begins with."""
-        return int(run.begin[0]) + FILTER_REACH + self._layout.settle
+        return int(run.heard[0])
 
-    def _push_all(self, run: _Run, groups: list[_Group]) -> None:
-        """Send the source through the groups, and what comes out of them to its place."""
+    def _push_all(self, run: _Run, before: list[list[_Piece]] | None = None) -> None:
+        """Send the source through the lanes, and what comes out of them to its place.
+
+        Args:
+            run: what to run.
+            before: of segments that are run again, the output that is there.
+        """
         path, limit, channels = self._path, GUARD[self._path.mode], self._channels
         step = step_of(path)
         room = WINDOW + step
         source = lend("source", len(run.segments) * WINDOW, channels)
         output = lend("output", len(run.segments) * room, channels)
-        total = int(run.end.max()) + FILTER_REACH + self._layout.ahead
         given = filled = 0
-        for at in range(0, total, step):
+        for at in range(0, int(run.ended.max()) + self._layout.ahead, step):
             if at % WINDOW == 0:
                 self._fill(run, at, source)
-            count = min(step, total - at)
             ready = 0
-            for group in groups:
-                rows = group.lanes.room(count)
+            for group in run.groups:
+                rows = group.lanes.room(step)
                 starts = group.rows * WINDOW + at % WINDOW
                 gather(source, starts, group.channels, path.input_gain, limit, rows)
                 wet = group.lanes.pass_on()
@@ -353,9 +420,43 @@ class _Work:
                 ready = len(wet)
             given += ready
             filled += ready
-            if filled + step > room or at + step >= total:
+            if before is not None:
+                self._end_early(run, before)
+            through = given >= run.ended.max()
+            if filled + step > room or through:
                 self._give_all(run, given - filled, filled, output.reshape(-1, room, channels))
                 filled = 0
+            if through:
+                return
+
+    def _end_early(self, run: _Run, before: list[list[_Piece]]) -> None:
+        """Let segments that are run again end where that makes no difference any more."""
+        factor = self._path.oversampling
+        for row, segment in enumerate(run.segments.tolist()):
+            if run.ended[row] < run.end[row] + FILTER_REACH:
+                continue
+            met = 0 if self._still(segment) and self._layout.settle else self._met(run, row)
+            if met is None:
+                continue
+            from_here = -(-met // factor) + self._layout.settle  # the high-pass forgets slowly
+            stop = min((piece.last for piece in before[row] if piece.last >= from_here), default=0)
+            if stop:
+                run.ended[row] = min(run.ended[row], run.heard[row] + stop)
+
+    def _met(self, run: _Run, row: int) -> int | None:
+        """Return the tape's row, from its seam, where a segment meets what was computed before."""
+        factor, segment = self._path.oversampling, int(run.segments[row])
+        newest = max(run.groups[0].lanes.hysteresis.trail)
+        since = newest - int(run.begin[row]) * factor
+        if since < 0:
+            return None
+        now = run.state(row, newest, self._channels)
+        for earlier, at in reversed(self._runs[segment][:-1]):
+            then = earlier.state(at, since + int(earlier.begin[at]) * factor, self._channels)
+            if then is not None:
+                met = now is not None and not states_differ(now, then)
+                return since if met else None
+        return None
 
     def _fill(self, run: _Run, at: int, source: Samples) -> None:
         """Fill a window of the source of each segment that is not through."""
@@ -383,7 +484,7 @@ class _Work:
         """Finish rows of a segment, and put those that are the batch's own in their place."""
         frame = int(self._cuts.seams[segment]) + offset
         if frame < 0:
-            wet, frame = wet[-frame:], 0
+            wet, offset, frame = wet[-frame:], offset - frame, 0
         if len(wet) == 0:
             return
         position = self._task.position + frame
@@ -394,28 +495,36 @@ class _Work:
         coded = finish(self._path, self._job.coding, wet, dry, position)
         assert coded.samples is not None
         self._task.put(position, coded.samples)
-        self.peaks[segment] = max(self.peaks[segment], coded.peak)
-        self.clipped[segment] += coded.clipped
+        last = offset + coded.frames
+        self._pieces[segment].append(_Piece(offset, last, coded.peak, coded.clipped))
 
-    def _note(self, run: _Run, group: _Group) -> None:
-        """Note the states at the seams that the lanes of a group have passed."""
-        factor = self._path.oversampling
-        handed_over = self._handed_over(run)
+    def _note(self, run: _Run) -> None:
+        """Note the states at the seams that the lanes of a run have passed."""
+        for group in run.groups:
+            for lane, (row, channel) in enumerate(zip(group.rows, group.channels, strict=True)):
+                self._note_lane(run, group, lane, int(row), int(channel))
+
+    def _note_lane(self, run: _Run, group: _Group, lane: int, row: int, channel: int) -> None:
+        factor, segment = self._path.oversampling, int(run.segments[row])
         marked = group.lanes.hysteresis.marked
-        for lane, (row, channel) in enumerate(zip(group.rows, group.channels, strict=True)):
-            segment = run.segments[row]
-            at_begin = marked[int(run.begin[row]) * factor]
-            at_end = marked[int(run.end[row]) * factor]
-            self.begins[segment, :, channel] = at_begin.state[:, lane]
+        at_begin = marked[int(run.begin[row]) * factor]
+        self.begins[segment, :, channel] = at_begin.state[:, lane]
+        at_end = marked.get(int(run.end[row]) * factor)
+        if at_end is not None:
             self.ends[segment, :, channel] = at_end.state[:, lane]
             self.resets[segment, channel] = at_end.resets[lane] - at_begin.resets[lane]
-            if group.blocker is not None:
-                states = group.blocker.marked
-                self._dc_begins[segment, :, channel] = states[int(run.heard[row])][:, lane]
-                self._dc_ends[segment, :, channel] = states[int(run.ended[row])][:, lane]
-            if run.begin[row] < handed_over[row] <= run.end[row]:
-                passed = marked[int(handed_over[row]) * factor]
-                self.next_begin[:, channel] = passed.state[:, lane]
+        handed_over = int(self._handed_over(run)[row])
+        passed = marked.get(handed_over * factor)
+        if run.begin[row] < handed_over <= run.end[row] and passed is not None:
+            self.next_begin[:, channel] = passed.state[:, lane]
+        if group.blocker is not None:
+            states = group.blocker.marked
+            self._dc_begins[segment, :, channel] = states[int(run.heard[row])][:, lane]
+            at_end_heard = states.get(int(run.end[row]) + FILTER_REACH)
+            if at_end_heard is None and self._still(segment):
+                at_end_heard = group.blocker.state()  # nothing changes any more
+            if at_end_heard is not None:
+                self._dc_ends[segment, :, channel] = at_end_heard[:, lane]
 
     def correct_dc(self) -> None:
         """Add what the high-pass lacks for having started from a wrong state; give the heads."""

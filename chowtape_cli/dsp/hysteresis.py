@@ -55,6 +55,8 @@ class Hysteresis:
 
     Attributes:
         marked: the marks that have been passed, by their row.
+        trail: the state after every block of rows, by the row that follows, Shape: (rows, LANES)
+            each; see `effect`.
         resets: how often each lane was set back, Shape: (LANES,).
     """
 
@@ -81,6 +83,7 @@ class Hysteresis:
         self._wanted: list[int] = []
         self._entries: dict[int, list[tuple[int, NDArray[np.float64]]]] = {}
         self.marked: dict[int, Mark] = {}
+        self.trail: dict[int, NDArray[np.float64]] = {}
         self._rest_until = 0
         self._resting: list[int] = []
         if isinstance(network, TapeNetwork):
@@ -134,6 +137,7 @@ class Hysteresis:
         self._solve(H[first:], M[first:])
         M[: max(0, self._rest_until - self._row), self._resting] = 0.0
         self._row += len(H)
+        self.trail[self._row] = self._get_state()
         return M
 
     def _solve(self, H: NDArray[np.float64], M: NDArray[np.float64]) -> None:
@@ -176,6 +180,11 @@ class Hysteresis:
             self._stepper.enter(lane, state)
         else:
             self._state[:, lane] = state
+
+    @staticmethod
+    def keeps_still(network: TapeNetwork | PluginNetwork | None) -> bool:
+        """Say whether the tape keeps its state in silence; ChowTape's networks drift."""
+        return not isinstance(network, PluginNetwork)
 
     @staticmethod
     def state_rows(network: TapeNetwork | PluginNetwork | None) -> int:

@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from chowtape_cli.dsp.jiles_atherton import COERCIVITY
 from chowtape_cli.dsp.kernels import LANES
 
-# A recording that is no longer is one segment for each channel.
+# A recording that is no longer is not cut; nor is one of twice that where it is quickly done.
 SHORT = 65_536
+_QUICK = 4  # times oversampled at most
 # Frames of a segment: long, so that little is computed twice, but a batch still fits in memory.
-LONGEST, SHORTEST = 131_072, 8_192
+LONGEST, SHORTEST = 131_072, 4_096
 # Batches of a longer recording come in multiples of this, so that two workers share evenly.
 EVEN_SHARES = 2
 # A recording whose segments would be longer is more than one batch, for workers to share.
@@ -30,6 +31,8 @@ FILTER_REACH = 128
 FORGOTTEN = 1e-10
 TRAVEL = 60.0 * COERCIVITY
 LONGEST_LEAD_IN = 65_536
+# Silent frames after which the filters have rung out, and the tape keeps the state it is in.
+SILENT_BEFORE = 1024
 # Seams lie between cells of so many frames, and may move by this part of a segment.
 CELL = 64
 FREEDOM = 4
@@ -42,7 +45,7 @@ class Layout:
     """How a recording is cut; it depends on the recording and the settings alone.
 
     A batch of n segments makes ``n segment - settle`` frames: the first one starts early by as much
-    as the high-pass takes to forget.
+    as the high-pass takes to forget. (That of the recording's first batch need not.)
 
     Attributes:
         segment: frames of a segment.
@@ -86,16 +89,19 @@ def cut(frames: int | None, channels: int, rate: int, dc_block: float) -> Layout
     settle = 0 if filtered_last(dc_block, rate) else _settling(dc_block, rate)
     settle += -settle % CELL  # seams lie on the grid of cells
     per_batch = max(1, LANES // channels)
-    shortest = max(SHORTEST, 2 * settle + FILTER_REACH)
-    longest = max(LONGEST, shortest)
-    segment = longest
+    segment = LONGEST
     if frames is not None:
-        batches = max(1, -(-frames // (per_batch * longest - settle)))
+        batches = max(1, -(-frames // (per_batch * LONGEST - settle)))
         if batches > 1 or frames > per_batch * SHARED_FROM:
             batches = -(-batches // EVEN_SHARES) * EVEN_SHARES
         segment = -(-(-(-frames // batches) + settle) // per_batch)
-        segment = min(max(segment, shortest), longest)
+        segment = min(max(segment, SHORTEST), LONGEST)
     return Layout(segment, per_batch, settle)
+
+
+def short(frames: int, oversampling: int) -> bool:
+    """Say whether a recording is not cut: each channel is a lane, beside other recordings."""
+    return frames <= (2 * SHORT if oversampling <= _QUICK else SHORT)
 
 
 def filtered_last(dc_block: float, rate: int) -> bool:
@@ -116,12 +122,15 @@ class Cuts(NamedTuple):
 
     Attributes:
         seams: where each segment's output begins, and where the last one's ends; the first is
-            ``-settle``, Shape: (segments + 1,).
+            ``-settle``, or 0 where the recording begins, Shape: (segments + 1,).
         lead_ins: how many frames before its seam each starts, Shape: (segments,).
+        silent: whether its source is silence, from SILENT_BEFORE frames before it to what the
+            filters look ahead, Shape: (segments,).
     """
 
     seams: NDArray[np.int64]
     lead_ins: NDArray[np.int64]
+    silent: NDArray[np.bool_]
 
 
 def travelled(
@@ -148,7 +157,11 @@ def travelled(
 
 
 def cut_batch(
-    distances: NDArray[np.float64], sizes: NDArray[np.float64], layout: Layout, frames: int
+    distances: NDArray[np.float64],
+    sizes: NDArray[np.float64],
+    layout: Layout,
+    frames: int,
+    position: int,
 ) -> Cuts:
     """Cut a batch into segments that take equally long, lead-in and all.
 
@@ -161,10 +174,12 @@ def cut_batch(
         sizes: likewise.
         layout: how the recording is cut.
         frames: how many the batch makes.
+        position: the frame of the recording that the first one is.
     """
     needed = _lead_ins(distances, sizes)
-    first = (layout.lead - layout.settle) // CELL  # the cell of the first seam
-    last = first + -(-(frames + layout.settle) // CELL)
+    early = layout.settle if position else 0
+    first = (layout.lead - early) // CELL  # the cell of the first seam
+    last = first + -(-(frames + early) // CELL)
     segments = layout.segments(frames)
 
     def cells(longest: int) -> list[int]:
@@ -189,9 +204,12 @@ def cut_batch(
         else:
             low = middle
     chosen = np.array(cells(high))
-    seams = (chosen - first) * CELL - layout.settle
+    seams = (chosen - first) * CELL - early
     seams[-1] = frames
-    return Cuts(seams, needed[chosen[:-1]] * CELL)
+    sounding = np.concatenate(([0], np.cumsum(sizes.any(axis=1))))
+    ends = np.minimum(chosen[1:] + layout.ahead // CELL, len(sizes))
+    silent = sounding[ends] == sounding[chosen[:-1] - SILENT_BEFORE // CELL]
+    return Cuts(seams, needed[chosen[:-1]] * CELL, silent)
 
 
 def _lead_ins(distances: NDArray[np.float64], sizes: NDArray[np.float64]) -> NDArray[np.int64]:

@@ -10,11 +10,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from chowtape_cli.dsp.buffers import lend
 from chowtape_cli.dsp.chain import finish
 from chowtape_cli.dsp.coding import Coded, Coding, Extent, extent
 from chowtape_cli.dsp.filters import DCBlocker
 from chowtape_cli.dsp.hysteresis import GUARD
 from chowtape_cli.dsp.kernels import LANES
+from chowtape_cli.dsp.kernels.lanes import gather, scatter
 from chowtape_cli.dsp.lanes import Lanes
 from chowtape_cli.dsp.path import SignalPath
 from chowtape_cli.dsp.segments import FILTER_REACH
@@ -80,25 +82,33 @@ def _run(
     # the filters ring before the first frame too; the tape rests until then
     lanes.hysteresis.rest(FILTER_REACH * path.oversampling, list(range(len(pairs))))
     longest = max(len(sources[i]) for i, _ in pairs)
-    given = at = -FILTER_REACH
-    while given < longest:
-        # always a whole step: the same sums, whoever is beside
+    # one channel after the other, each with silence around it; always whole steps, so that it
+    # makes no difference who is beside
+    steps = -(-(longest + 2 * FILTER_REACH) // lanes.step)
+    span = steps * lanes.step
+    given_rows, wet_rows = (
+        lend("source", len(pairs) * span, 1),
+        lend("output", len(pairs) * span, 1),
+    )
+    given_rows[:] = 0.0
+    for lane, (i, channel) in enumerate(pairs):
+        first = lane * span + FILTER_REACH
+        given_rows[first : first + len(sources[i]), 0] = sources[i][:, channel]
+    starts = np.arange(len(pairs)) * span
+    first_channel, begins = np.zeros_like(starts), np.zeros_like(starts)
+    given = 0
+    for at in range(0, span, lanes.step):
         rows = lanes.room(lanes.step)
-        rows[:] = 0.0
-        for lane, (i, channel) in enumerate(pairs):
-            part = sources[i][max(at, 0) : max(at + lanes.step, 0), channel]
-            before = min(max(-at, 0), lanes.step)
-            rows[before : before + len(part), lane] = part
-        np.clip(rows * path.input_gain, -GUARD[path.mode], GUARD[path.mode], out=rows)
+        gather(given_rows, starts + at, first_channel, path.input_gain, GUARD[path.mode], rows)
         ready = lanes.pass_on()
-        early = min(max(-given, 0), len(ready))
-        ready[:early] = 0.0
+        ready[: max(0, FILTER_REACH - given)] = 0.0
         if blocker is not None:
-            ready = blocker.push(ready)
-        for lane, (i, channel) in enumerate(pairs):
-            target = wets[i][max(given, 0) : max(given + len(ready), 0), channel]
-            target[:] = ready[early : early + len(target), lane]
+            blocker.push(ready)
+        ends = np.full_like(starts, len(ready))
+        scatter(ready, starts + given, first_channel, begins, ends, wet_rows)
         given += len(ready)
-        at += lanes.step
+    for lane, (i, channel) in enumerate(pairs):
+        first = lane * span + FILTER_REACH
+        wets[i][:, channel] = wet_rows[first : first + len(wets[i]), 0]
     counts = lanes.hysteresis.resets
     return [(i, int(counts[lane])) for lane, (i, _) in enumerate(pairs)]
