@@ -5,11 +5,13 @@ Audio goes to and fro in shared memory, and is never pickled.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from multiprocessing import resource_tracker
 from multiprocessing.shared_memory import SharedMemory
 from typing import Any
 
@@ -18,7 +20,7 @@ from numpy.typing import NDArray
 
 from chowtape_cli.dsp.chain import Batch, Job, Task, render_batch
 from chowtape_cli.errors import WorkerError
-from chowtape_cli.workers import workers
+from chowtape_cli.workers import signals_held_back, workers
 
 Samples = NDArray[np.float64]
 Raw = NDArray[np.uint8]
@@ -155,8 +157,9 @@ class _Runner:
             job = self._job
             source = job.rows * job.channels * job.packing.width
             out = job.layout.batch * job.channels * job.coding.width
-            memory = SharedMemory(create=True, size=source + 8 + out)
-            self._stack.callback(_remove, memory)
+            with signals_held_back():  # what is made is removed, whenever that is interrupted
+                memory = SharedMemory(create=True, size=source + 8 + out)
+                self._stack.callback(_remove, memory)
         return _Ticket(memory), _source(memory, self._job)
 
     def submit(self, ticket: _Ticket, frames: int, position: int) -> None:
@@ -214,11 +217,27 @@ _ATTACHED_AT_MOST = 8
 
 def _attach(name: str) -> SharedMemory:
     """In a worker: return shared memory, and let go of what has not been used for long."""
-    memory = _attached.pop(name, None) or SharedMemory(name)
+    memory = _attached.pop(name, None) or _opened(name)
     _attached[name] = memory
     if len(_attached) > _ATTACHED_AT_MOST:
         _attached.pop(next(iter(_attached))).close()
     return memory
+
+
+def _opened(name: str) -> SharedMemory:
+    """In a worker: return shared memory that the parent keeps track of, and the worker does not.
+
+    Were it reported once more after the parent has removed it, for it was interrupted, it would be
+    missed at the end, in a warning.
+    """
+    if sys.version_info >= (3, 13):
+        return SharedMemory(name, track=False)
+    register = resource_tracker.register
+    resource_tracker.register = lambda *_: None
+    try:
+        return SharedMemory(name)
+    finally:
+        resource_tracker.register = register
 
 
 def _render(name: str, job: Job, frames: int, position: int, before: Samples | None) -> Batch:

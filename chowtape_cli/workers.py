@@ -9,7 +9,8 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from pathlib import Path
 
@@ -32,7 +33,8 @@ def workers(jobs: int) -> Iterator[ProcessPoolExecutor]:
         jobs, mp_context=multiprocessing.get_context(method), initializer=_live_as_a_worker
     )
     try:
-        with _signals_held_back():
+        # one may be killed as early as this: whoever asks it for something will be told
+        with signals_held_back(), suppress(BrokenProcessPool):
             for _ in range(jobs):
                 pool.submit(int)  # they start when there is something to do
         yield pool
@@ -56,8 +58,8 @@ _HELD_BACK = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP")
 
 
 @contextmanager
-def _signals_held_back() -> Iterator[None]:
-    """Keep signals until the context ends: an exception amid a fork would be lost."""
+def signals_held_back() -> Iterator[None]:
+    """Keep signals until the context ends: amid a fork, for one, an exception would be lost."""
     if _HELD_BACK:
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _HELD_BACK)
     try:

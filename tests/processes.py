@@ -168,8 +168,18 @@ def kill_until_end(process: Process, victims: Callable[[], Iterable[int]]) -> se
 
 def shared_memory(pid: int) -> set[Path]:
     """The pieces of shared memory that a process looks into, and that others can look into."""
-    pieces = re.findall(r"/dev/shm/\S+", Path(f"/proc/{pid}/maps").read_text())  # noqa: S108
+    try:
+        maps = Path(f"/proc/{pid}/maps").read_text()
+    except OSError:
+        return set()
+    pieces = re.findall(r"/dev/shm/\S+", maps)  # noqa: S108
     return {place for place in map(Path, pieces) if place.exists()}
+
+
+def at_work(pid: int, jobs: int) -> list[int]:
+    """The workers of a process, once as many as there are to be render in its shared memory."""
+    found = workers(pid)
+    return found if len(found) == jobs and all(map(shared_memory, found)) else []
 
 
 def parts(folder: Path) -> list[Path]:

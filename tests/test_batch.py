@@ -222,7 +222,7 @@ def many_seconds(folder: Path, count: int, seconds: float = 2.0) -> None:
         write_wav(folder / f"{i // 8}" / f"{i}.wav", np.roll(x, 100 * i, axis=0), subtype="PCM_16")
 
 
-STEMS = 20
+STEMS = 14
 HARD_WORK = ("--os", 64)  # so that there is a middle to be interrupted in
 
 

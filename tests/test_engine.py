@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from processes import (
     Start,
     alive,
+    at_work,
     kill,
     kill_until_end,
     needs_proc,
@@ -195,10 +196,9 @@ def test_ctrl_c_ends_everything_and_leaves_nothing(
     start: Start, tmp_path: Path, long_file: Path
 ) -> None:
     process = start("render", long_file, "out.wav", *ENDLESS, "--jobs", 2)
-    wait_until(lambda: written(tmp_path) > 1_000, process)
-    memory, pids = shared_memory(process.pid), workers(process.pid)
+    pids = wait_until(lambda: at_work(process.pid, 2), process)
+    memory = shared_memory(process.pid)
     assert memory
-    assert len(pids) == 2
     os.killpg(process.pid, signal.SIGINT)
     _, stderr = said(process)
     assert process.returncode == 130
@@ -232,14 +232,11 @@ def test_a_program_with_threads_gets_spawned_workers(
 
 
 @needs_proc
-def test_workers_end_with_a_parent_that_was_killed(
-    start: Start, tmp_path: Path, long_file: Path
-) -> None:
+def test_workers_end_with_a_parent_that_was_killed(start: Start, long_file: Path) -> None:
     process = start("render", long_file, "out.wav", *ENDLESS, "--jobs", 2, "-q")
-    wait_until(lambda: written(tmp_path) > 1_000, process)
-    memory, pids = shared_memory(process.pid), workers(process.pid)
+    pids = wait_until(lambda: at_work(process.pid, 2), process)
+    memory = shared_memory(process.pid)
     assert memory
-    assert len(pids) == 2
     process.kill()
     wait_until(lambda: not any(alive(pid) for pid in pids))
     wait_until(lambda: not any(piece.exists() for piece in memory))
