@@ -482,9 +482,9 @@ def test_the_report_and_the_table_say_what_became_of_every_file(
 
 
 def test_a_terminal_sees_how_far_a_batch_is(start: Start, tmp_path: Path) -> None:
-    many_seconds(tmp_path / "in", 10, 3.0)
+    many_seconds(tmp_path / "in", 8, 1.6)
     text = seen(start, "render", "in", "out", "--jobs", 2, *HARD_WORK, columns=140)
-    assert re.search(r"\b5/10 files", text)
+    assert re.search(r"\b4/8 files", text)
     assert re.search(r"0:\d\d of audio", text)
     assert re.search(r"\d+x real time", text)
     assert re.search(r"0:\d\d left", text)

@@ -220,7 +220,7 @@ def test_an_interrupted_render_leaves_nothing(
     start: Start, tmp_path: Path, sent: signal.Signals, code: int
 ) -> None:
     write_wav(tmp_path / "in.wav", np.tile(music(10.0, 44_100), (10, 1)), subtype="PCM_16")
-    process = start("render", "in.wav", "out.wav", "--os", "64")
+    process = start("render", "in.wav", "out.wav", "--os", 16)
     wait_until(lambda: written(tmp_path) > 1_000, process)  # more than a header
     process.send_signal(sent)
     _, stderr = said(process)
