@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from chowtape_cli.dsp.chain import Batch, Job, Task, render_batch
 from chowtape_cli.errors import WorkerError
-from chowtape_cli.workers import signals_held_back, workers
+from chowtape_cli.workers import ask, signals_held_back, workers
 
 Samples = NDArray[np.float64]
 Raw = NDArray[np.uint8]
@@ -76,7 +76,7 @@ class Pool(AbstractContextManager["Pool"]):
 
     def _send(self, call: Call) -> None:
         try:
-            call.future = self._executor.submit(call.function, *call.arguments)
+            call.future = ask(self._executor, call.function, *call.arguments)
         except BrokenProcessPool as error:  # seen to when the result is asked for
             call.future = Future()
             call.future.set_exception(error)

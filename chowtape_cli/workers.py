@@ -7,12 +7,13 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from pathlib import Path
+from typing import Any
 
 # One thread of linear algebra a worker: a result must not depend on how many cores there are.
 _ONE_THREAD = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
@@ -36,7 +37,7 @@ def workers(jobs: int) -> Iterator[ProcessPoolExecutor]:
         # one may be killed as early as this: whoever asks it for something will be told
         with signals_held_back(), suppress(BrokenProcessPool):
             for _ in range(jobs):
-                pool.submit(int)  # they start when there is something to do
+                ask(pool, int)  # they start when there is something to do
         yield pool
     except BaseException:
         for child in multiprocessing.active_children():
@@ -51,6 +52,15 @@ def workers(jobs: int) -> Iterator[ProcessPoolExecutor]:
                 del os.environ[name]
             else:
                 os.environ[name] = value
+
+
+def ask(pool: ProcessPoolExecutor, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+    """Have a pool do something; raises BrokenProcessPool where one of its workers was killed."""
+    try:
+        return pool.submit(function, *arguments)
+    except (OSError, ValueError):
+        # it may break amid the spawning of a worker, whose pipes are closed then; it says so now
+        return pool.submit(function, *arguments)
 
 
 _HELD_BACK = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP")
