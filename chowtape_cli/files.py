@@ -6,7 +6,6 @@ import contextlib
 import errno
 import os
 import shutil
-import tempfile
 from pathlib import Path
 
 from chowtape_cli.errors import DiskFullError, FileError
@@ -72,18 +71,25 @@ def remove_folders(folders: list[Path]) -> None:
             folder.rmdir()
 
 
+def part_place(folder: Path, run: str = "") -> Path:
+    """Return a place in a folder for something in the making, at which there is nothing."""
+    return folder / f"{_PART_PREFIX}{run}{os.urandom(8).hex()}{_PART_SUFFIX}"
+
+
 def make_part_file(place: Path, run: str = "") -> Path:
     """Make an empty file beside a place, which `remove_part_files` finds by its run."""
-    prefix = _PART_PREFIX + run
+    part = part_place(place.parent, run)
     try:
-        handle, name = tempfile.mkstemp(prefix=prefix, suffix=_PART_SUFFIX, dir=place.parent)
+        part.touch(0o600, exist_ok=False)
     except OSError as error:
         check_not_full(place.parent, error)
         raise FileError(
             f"{shown(place.parent)}: is not writable ({error.strerror}); choose another destination"
         ) from error
-    os.close(handle)
-    return Path(name)
+    except BaseException:  # interrupted, before anybody else could know of it
+        part.unlink(missing_ok=True)
+        raise
+    return part
 
 
 def remove_part_files(folder: Path, run: str) -> None:

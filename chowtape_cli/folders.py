@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import tempfile
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
 from chowtape_cli.errors import FileError
-from chowtape_cli.files import make_folders, missing_folders, remove_folders, shown
+from chowtape_cli.files import make_folders, missing_folders, part_place, remove_folders, shown
 
 
 def check_folder(folder: Path, *, overwrite: bool = False) -> None:
@@ -44,15 +43,14 @@ def whole_folder(folder: Path, *, overwrite: bool = False) -> Iterator[Path]:
     # inside of what is there, as that may be a file system of its own
     home = place if place.is_dir() else place.parent
     missing = missing_folders(home)
-    part = None
+    part = part_place(home)
     try:
         make_folders(home)
-        part = _make_part_folder(home)
+        _make_part_folder(part)
         yield part
         _put_in_place(part, place, folder)
     except BaseException:
-        if part is not None:
-            shutil.rmtree(part, ignore_errors=True)
+        shutil.rmtree(part, ignore_errors=True)
         remove_folders(missing)
         raise
 
@@ -79,17 +77,13 @@ def _alike(path: Path) -> str:
     return unicodedata.normalize("NFC", str(path)).casefold()
 
 
-def _make_part_folder(home: Path) -> Path:
+def _make_part_folder(part: Path) -> None:
     try:
-        part = Path(tempfile.mkdtemp(prefix=".chowtape-", suffix=".part", dir=home))
+        part.mkdir()
     except OSError as error:
         raise FileError(
-            f"{shown(home)}: is not writable ({error.strerror}); choose another destination"
+            f"{shown(part.parent)}: is not writable ({error.strerror}); choose another destination"
         ) from error
-    umask = os.umask(0o022)
-    os.umask(umask)
-    part.chmod(0o777 & ~umask)
-    return part
 
 
 def _put_in_place(part: Path, place: Path, folder: Path) -> None:

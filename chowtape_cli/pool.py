@@ -5,11 +5,13 @@ Audio goes to and fro in shared memory, and is never pickled.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from multiprocessing.shared_memory import SharedMemory
 from typing import Any
 
@@ -20,7 +22,7 @@ from chowtape_cli.dsp.chain import Batch, Job
 from chowtape_cli.dsp.coding import Stored, stored_as
 from chowtape_cli.errors import WorkerError
 from chowtape_cli.places import Places, Ticket, render_task
-from chowtape_cli.workers import workers
+from chowtape_cli.workers import ask, signals_held_back, workers
 
 Samples = NDArray[np.float64]
 Raw = NDArray[np.uint8]
@@ -76,7 +78,7 @@ class Pool(AbstractContextManager["Pool"]):
 
     def _send(self, call: Call) -> None:
         try:
-            call.future = self._executor.submit(call.function, *call.arguments)
+            call.future = ask(self._executor, call.function, *call.arguments)
         except BrokenProcessPool as error:  # seen to when the result is asked for
             call.future = Future()
             call.future.set_exception(error)
@@ -159,8 +161,9 @@ class _Runner:
         size = sum(_sizes(self._job, self._places))
         if size == 0:
             return None
-        memory = SharedMemory(create=True, size=size)
-        self._stack.callback(_remove, memory)
+        with signals_held_back():  # what is made is removed, whenever that is interrupted
+            memory = SharedMemory(create=True, size=size)
+            self._stack.callback(_remove, memory)
         return memory
 
     def submit(self, ticket: Ticket) -> None:
@@ -222,11 +225,27 @@ _ATTACHED_AT_MOST = 8
 
 def _attach(name: str) -> SharedMemory:
     """In a worker: return shared memory, and let go of what has not been used for long."""
-    memory = _attached.pop(name, None) or SharedMemory(name)
+    memory = _attached.pop(name, None) or _opened(name)
     _attached[name] = memory
     if len(_attached) > _ATTACHED_AT_MOST:
         _attached.pop(next(iter(_attached))).close()
     return memory
+
+
+def _opened(name: str) -> SharedMemory:
+    """In a worker: return shared memory that the parent keeps track of, and the worker does not.
+
+    Were it reported once more after the parent has removed it, for it was interrupted, it would be
+    missed at the end, in a warning.
+    """
+    if sys.version_info >= (3, 13):
+        return SharedMemory(name, track=False)
+    register = resource_tracker.register
+    resource_tracker.register = lambda *_: None
+    try:
+        return SharedMemory(name)
+    finally:
+        resource_tracker.register = register
 
 
 def _render(

@@ -7,11 +7,13 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from pathlib import Path
+from typing import Any
 
 # One thread of linear algebra a worker: a result must not depend on how many cores there are.
 _ONE_THREAD = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
@@ -32,9 +34,10 @@ def workers(jobs: int) -> Iterator[ProcessPoolExecutor]:
         jobs, mp_context=multiprocessing.get_context(method), initializer=_live_as_a_worker
     )
     try:
-        with _signals_held_back():
+        # one may be killed as early as this: whoever asks it for something will be told
+        with signals_held_back(), suppress(BrokenProcessPool):
             for _ in range(jobs):
-                pool.submit(int)  # they start when there is something to do
+                ask(pool, int)  # they start when there is something to do
         yield pool
     except BaseException:
         for child in multiprocessing.active_children():
@@ -51,13 +54,22 @@ def workers(jobs: int) -> Iterator[ProcessPoolExecutor]:
                 os.environ[name] = value
 
 
+def ask(pool: ProcessPoolExecutor, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+    """Have a pool do something; raises BrokenProcessPool where one of its workers was killed."""
+    try:
+        return pool.submit(function, *arguments)
+    except (OSError, ValueError):
+        # it may break amid the spawning of a worker, whose pipes are closed then; it says so now
+        return pool.submit(function, *arguments)
+
+
 _HELD_BACK = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP")
               if hasattr(signal, name) and hasattr(signal, "pthread_sigmask")]  # fmt: skip
 
 
 @contextmanager
-def _signals_held_back() -> Iterator[None]:
-    """Keep signals until the context ends: an exception amid a fork would be lost."""
+def signals_held_back() -> Iterator[None]:
+    """Keep signals until the context ends: amid a fork, for one, an exception would be lost."""
     if _HELD_BACK:
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _HELD_BACK)
     try:

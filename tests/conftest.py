@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile as sf
 from numpy.typing import NDArray
+from processes import CHOWTAPE, COMPILING, PATIENCE, Start
 
 DATA = Path(__file__).parent / "data"
-COMPILING = "chowtape: compiling the kernels for this processor, this once\n"
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -29,12 +28,12 @@ def chowtape(tmp_path: Path) -> Run:
     def run(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
         environment = {**os.environ, **dict(options.pop("env", {}))}  # type: ignore[call-overload]
         done = subprocess.run(
-            [sys.executable, "-m", "chowtape_cli", *map(str, arguments)],
+            [*CHOWTAPE, *map(str, arguments)],
             capture_output=True,
             text=True,
             cwd=tmp_path,
             env=environment,
-            timeout=300,
+            timeout=PATIENCE,
             check=False,
             **options,  # type: ignore[call-overload]
         )
@@ -42,6 +41,13 @@ def chowtape(tmp_path: Path) -> Run:
         return done
 
     return run
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Start the real command in the test's folder and go on; it ends with the test."""
+    with Start(tmp_path) as start:
+        yield start
 
 
 @pytest.fixture(scope="session")

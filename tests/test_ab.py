@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import pytest
 import soundfile as sf
 from conftest import Run, music, write_wav
 from numpy.typing import NDArray
+from processes import Start, said, wait_until
 from scipy.signal import resample_poly
 from test_errors import check_one_line, listing
 
@@ -382,21 +382,17 @@ def test_what_pulls_all_far_down_is_named_once(chowtape: Run, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("there", [False, True])
-def test_an_interrupted_comparison_leaves_nothing(tmp_path: Path, there: bool) -> None:
-    write_wav(tmp_path / "mix.wav", music(20.0, 44_100), subtype="PCM_16")
+def test_an_interrupted_comparison_leaves_nothing(
+    start: Start, tmp_path: Path, there: bool
+) -> None:
+    write_wav(tmp_path / "mix.wav", np.tile(music(10.0, 44_100), (10, 1)), subtype="PCM_16")
     if there:
         (tmp_path / "ab").mkdir()
     before = listing(tmp_path)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "chowtape_cli", "ab", "mix.wav", "ab", "--variant", "A:os=64"],
-        cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    deadline = time.monotonic() + 60
-    while not list(tmp_path.rglob(".chowtape-*.part/*/*")):  # the render has begun
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    process = start("ab", "mix.wav", "ab", "--variant", "A:os=64")
+    wait_until(lambda: list(tmp_path.rglob(".chowtape-*.part/*/*")), process)  # it has begun
     process.send_signal(signal.SIGINT)
-    _, stderr = process.communicate(timeout=60)
+    _, stderr = said(process)
     assert process.returncode == 130, stderr
     assert "nothing half-written" in stderr
     assert listing(tmp_path) == before

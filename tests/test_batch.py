@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import json
 import os
-import pty
 import re
 import resource
 import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile as sf
-from conftest import COMPILING, Run, music, write_wav
+from conftest import Run, music, write_wav
+from processes import (
+    PEAK,
+    Start,
+    kill,
+    kill_until_end,
+    needs_proc,
+    parts,
+    said,
+    seen,
+    those_with,
+    wait_until,
+)
 
 MANIFEST = ".chowtape.jsonl"
 FOLDERS = ("", "Drums & Bass", "Drums & Bass/naïve ♪", "a b/c d", "Überraschung")
@@ -203,23 +212,6 @@ def test_what_has_changed_is_named_and_replaced_when_asked(chowtape: Run, tmp_pa
     assert sf.info(tmp_path / "out" / "b.wav").frames == 13_230
 
 
-def start(folder: Path, *arguments: object) -> subprocess.Popen[str]:
-    """Start the command in a process group of its own."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "chowtape_cli", *map(str, arguments)],
-        cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        start_new_session=True,
-    )  # fmt: skip
-
-
-def wait_until(true: Callable[[], object], process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 60
-    while not true():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline
-        time.sleep(0.002)
-
-
 def rendered_so_far(folder: Path) -> int:
     return len(list(folder.rglob("*.wav")))
 
@@ -230,93 +222,79 @@ def many_seconds(folder: Path, count: int, seconds: float = 2.0) -> None:
         write_wav(folder / f"{i // 8}" / f"{i}.wav", np.roll(x, 100 * i, axis=0), subtype="PCM_16")
 
 
-HARD_WORK = ("--os", 16)  # so that there is a middle to be interrupted in
+STEMS = 14
+HARD_WORK = ("--os", 64)  # so that there is a middle to be interrupted in
+
+
+@pytest.fixture(scope="module")
+def hard_work(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with stems, and with what comes of them when nobody disturbs."""
+    folder = tmp_path_factory.mktemp("hard")
+    many_seconds(folder / "in", STEMS, 1.6)
+    with Start(folder) as start:
+        process = start("render", "in", "whole", *HARD_WORK)
+        said(process)
+    assert process.returncode == 0
+    return folder
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_an_interrupted_batch_is_taken_up_where_it_was(
-    chowtape: Run, tmp_path: Path, sent: signal.Signals
+    chowtape: Run, start: Start, tmp_path: Path, hard_work: Path, sent: signal.Signals
 ) -> None:
-    many_seconds(tmp_path / "in", 40)
-    process = start(tmp_path, "render", "in", "out", "--jobs", 2, *HARD_WORK)
+    (tmp_path / "in").symlink_to(hard_work / "in")
+    process = start("render", "in", "out", "--jobs", 2, *HARD_WORK)
     wait_until(lambda: rendered_so_far(tmp_path / "out") >= 3, process)
     os.killpg(process.pid, sent)
-    _, stderr = process.communicate(timeout=60)
+    _, stderr = said(process)
     assert process.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143}.get(sent, -9)
     if sent != signal.SIGKILL:
         assert "Traceback" not in stderr
-        assert not list(tmp_path.rglob("*.part"))
+        assert not parts(tmp_path)
         folders = [folder for folder in (tmp_path / "out").iterdir() if folder.is_dir()]
         assert all(any(folder.iterdir()) for folder in folders)
     before = state(tmp_path / "out")
     there = {name for name in before if name.endswith(".wav")}
-    assert 3 <= len(there) < 40
+    assert 3 <= len(there) < STEMS
     result = chowtape("render", "in", "out", *HARD_WORK, "--json")
     assert result.returncode == 0, result.stderr
     found = statuses(result)
     for name in there:
         assert found[f"in/{name}"] == "up to date"
         assert state(tmp_path / "out")[name] == before[name]
-    assert list(found.values()).count("rendered") == 40 - len(there)
-    assert not list(tmp_path.rglob("*.part"))
-    assert not list(tmp_path.rglob("*.part"))
-    assert chowtape("render", "in", "whole", *HARD_WORK).returncode == 0
-    assert contents(tmp_path / "out") == contents(tmp_path / "whole")
-
-
-def children(pid: int) -> list[int]:
-    """The processes that a process has started; none if it has ended."""
-    found: list[int] = []
-    with contextlib.suppress(OSError):
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            found += [int(child) for child in (task / "children").read_text().split()]
-    return found
-
-
-def those_with(place: Path, pid: int) -> list[int]:
-    """The children that have a file open."""
-    found = []
-    for child in children(pid):
-        try:
-            links = [os.readlink(link) for link in Path(f"/proc/{child}/fd").iterdir()]  # noqa: PTH115
-        except OSError:
-            continue
-        if str(place) in links:
-            found.append(child)
-    return found
-
-
-needs_proc = pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="looks into /proc")
+    assert list(found.values()).count("rendered") == STEMS - len(there)
+    assert not parts(tmp_path)
+    assert contents(tmp_path / "out") == contents(hard_work / "whole")
 
 
 @needs_proc
-def test_a_killed_worker_costs_nothing_but_time(chowtape: Run, tmp_path: Path) -> None:
-    many_seconds(tmp_path / "in", 24)
-    process = start(tmp_path, "render", "in", "out", "--jobs", 2, "--json", *HARD_WORK)
-    wait_until(lambda: list((tmp_path / "out").rglob("*.part")), process)
-    (busy,) = those_with(next((tmp_path / "out").rglob("*.part")), process.pid)[:1]
-    os.kill(busy, signal.SIGKILL)
-    stdout, stderr = process.communicate(timeout=120)
-    assert (process.returncode, stderr.replace(COMPILING, "")) == (0, "")
+def test_a_killed_worker_costs_nothing_but_time(
+    start: Start, tmp_path: Path, hard_work: Path
+) -> None:
+    (tmp_path / "in").symlink_to(hard_work / "in")
+    process = start("render", "in", "out", "--jobs", 2, "--json", *HARD_WORK)
+
+    def busy() -> list[int]:
+        return [pid for part in parts(tmp_path / "out") for pid in those_with(part, process.pid)]
+
+    assert kill(wait_until(busy, process)[0])
+    stdout, stderr = said(process)
+    assert (process.returncode, stderr) == (0, "")
     assert {file["status"] for file in json.loads(stdout)["files"]} == {"rendered"}
-    assert chowtape("render", "in", "undisturbed", *HARD_WORK).returncode == 0
-    assert contents(tmp_path / "out") == contents(tmp_path / "undisturbed")
+    assert contents(tmp_path / "out") == contents(hard_work / "whole")
 
 
 @needs_proc
-def test_a_file_that_kills_workers_twice_is_the_one_that_fails(tmp_path: Path) -> None:
+@pytest.mark.parametrize("subtype", ["DOUBLE", "PCM_U8"], ids=["by itself", "among others"])
+def test_a_file_that_kills_workers_twice_is_the_one_that_fails(
+    start: Start, tmp_path: Path, subtype: str
+) -> None:
     many_seconds(tmp_path / "in", 12, 0.3)
-    deadly = stem(tmp_path / "in" / "0" / "5.wav", 1.4)
-    process = start(tmp_path, "render", "in", "out", "--jobs", 2, "--json", *HARD_WORK)
-    killed = set()
-    while process.poll() is None:
-        for child in those_with(deadly, process.pid):
-            try:
-                os.kill(child, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
-            killed.add(child)
-    stdout, stderr = process.communicate(timeout=60)
+    # takes too long to be missed; as PCM_U8 it is small enough to share a worker with others
+    deadly = stem(tmp_path / "in" / "0" / "5.wav", 5.5, subtype=subtype)
+    process = start("render", "in", "out", "--jobs", 2, "--json", *HARD_WORK)
+    killed = kill_until_end(process, lambda: those_with(deadly, process.pid))
+    stdout, stderr = said(process)
     assert process.returncode == 1, stderr
     assert len(killed) >= 2
     found = {file["source"]: file for file in json.loads(stdout)["files"]}
@@ -352,7 +330,7 @@ def test_a_full_disk_stops_the_batch_with_one_message(
     assert set(found) == {"rendered", "pending"}
     assert f"{found.count('pending')} files" in line
     assert 2 <= found.count("rendered") <= 5
-    assert not list(small_disk.rglob("*.part"))
+    assert not parts(small_disk)
     subprocess.run(["mount", "-o", "remount,size=64m", small_disk], check=True)
     result = chowtape("render", "in", "small/out", "--json")
     assert result.returncode == 0
@@ -503,25 +481,10 @@ def test_the_report_and_the_table_say_what_became_of_every_file(
     assert sf.info(kick).frames == 4410
 
 
-def test_a_terminal_sees_how_far_a_batch_is(tmp_path: Path) -> None:
-    many_seconds(tmp_path / "in", 16, 3.0)
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "chowtape_cli", "render", "in", "out", "--os", "8"],
-        cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=theirs,
-        env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "140"},
-    )  # fmt: skip
-    os.close(theirs)
-    shown = b""
-    try:
-        while chunk := os.read(ours, 65_536):
-            shown += chunk
-    except OSError:
-        pass  # the terminal's other end was closed
-    os.close(ours)
-    assert process.wait(timeout=60) == 0
-    text = shown.decode()
-    assert re.search(r"\b8/16 files", text)
+def test_a_terminal_sees_how_far_a_batch_is(start: Start, tmp_path: Path) -> None:
+    many_seconds(tmp_path / "in", 8, 1.6)
+    text = seen(start, "render", "in", "out", "--jobs", 2, *HARD_WORK, columns=140)
+    assert re.search(r"\b4/8 files", text)
     assert re.search(r"0:\d\d of audio", text)
     assert re.search(r"\d+x real time", text)
     assert re.search(r"0:\d\d left", text)
@@ -531,10 +494,10 @@ def test_a_terminal_sees_how_far_a_batch_is(tmp_path: Path) -> None:
 def peak_memory(folder: Path, *arguments: object) -> int:
     """The largest resident size of the command's own process, in KiB."""
     code = (
-        "import resource, sys\n"
+        "import sys\n"
         "from chowtape_cli.__main__ import run\n"
         "assert run(sys.argv[1:]) == 0\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)"
+        f"{PEAK}print(peak, file=sys.stderr)"
     )
     result = subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)],
@@ -543,6 +506,7 @@ def peak_memory(folder: Path, *arguments: object) -> int:
     return int(result.stderr.splitlines()[-1])
 
 
+@needs_proc
 def test_memory_hardly_grows_with_the_number_of_files(tmp_path: Path) -> None:
     source = stem(tmp_path / "source.wav", 0.01)
     for count in (200, 2000):
@@ -580,13 +544,14 @@ def test_an_unreadable_folder_is_reported_and_the_others_rendered(
     assert statuses(again) == {"in/shut/b.wav": "rendered", "in/open/a.wav": "up to date"}
 
 
-def test_two_commands_do_not_render_into_one_folder_at_once(tmp_path: Path, chowtape: Run) -> None:
-    many_seconds(tmp_path / "in", 16)
-    process = start(tmp_path, "render", "in", "out", "--jobs", 1, "--os", 64)
-    wait_until(lambda: (tmp_path / "out" / MANIFEST).exists(), process)
+def test_two_commands_do_not_render_into_one_folder_at_once(
+    start: Start, tmp_path: Path, chowtape: Run
+) -> None:
+    many_seconds(tmp_path / "in", 16, 10.0)
+    process = start("render", "in", "out", "--jobs", 1, *HARD_WORK)
+    wait_until(lambda: parts(tmp_path / "out"), process)
     second = chowtape("render", "in", "out")
-    os.killpg(process.pid, signal.SIGINT)
-    process.communicate(timeout=60)
+    assert process.poll() is None  # it was still at work
     assert second.returncode == 1
     assert "another chowtape is rendering" in second.stderr
 

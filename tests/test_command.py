@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pty
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 from conftest import Run, music, write_wav
+from processes import Start, seen
 
 import chowtape_cli
 
@@ -120,26 +120,11 @@ def test_the_report_is_on_stdout_and_quiet_is_quiet(chowtape: Run, tmp_path: Pat
     assert (quiet.stdout, quiet.stderr) == ("", "")
 
 
-def test_a_terminal_gets_a_progress_bar(tmp_path: Path) -> None:
+def test_a_terminal_gets_a_progress_bar(start: Start, tmp_path: Path) -> None:
     write_wav(tmp_path / "in.wav", music(10.0, 44_100))
-    ours, theirs = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "chowtape_cli", "render", "in.wav", "out.wav", "--os", "8"],
-        cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=theirs,
-        env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "100"},
-    )  # fmt: skip
-    os.close(theirs)
-    shown = b""
-    try:
-        while chunk := os.read(ours, 65_536):
-            shown += chunk
-    except OSError:
-        pass  # the terminal's other end was closed
-    os.close(ours)
-    assert process.wait(timeout=60) == 0
-    assert b"in.wav" in shown
-    assert b"%" in shown
-    assert b"real time" in shown
+    text = seen(start, "render", "in.wav", "out.wav", "--os", 8, columns=100)
+    for words in ("in.wav", "%", "real time"):
+        assert words in text
 
 
 def test_names_that_no_encoding_knows(chowtape: Run, tmp_path: Path) -> None:

@@ -2,81 +2,61 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import COMPILING, Run, music, write_wav
+from conftest import Run, music, write_wav
+from processes import (
+    Process,
+    Start,
+    kill,
+    kill_until_end,
+    needs_proc,
+    parts,
+    said,
+    those_with,
+    wait_until,
+)
 
 MANIFEST = ".chowtape.jsonl"
-HARD_WORK = ("--os", 16)
-
-needs_proc = pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="looks into /proc")
-
-
-def wait_until(true: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 60
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+HARD_WORK = ("--os", 64)  # so that there is a middle to be interrupted in
 
 
 class Cluster:
     """A scheduler and workers, each a process, in a folder of their own."""
 
-    def __init__(self, folder: Path, workers: int, nanny: bool) -> None:
+    def __init__(self, start: Start, folder: Path, workers: int) -> None:
         folder.mkdir()
-        self._folder = folder
-        self.processes = [
-            self._start(
-                "scheduler",
-                "--host",
-                "127.0.0.1",
-                "--port",
-                "0",
-                "--no-dashboard",
-                "--scheduler-file",
-                "where",
-            )
-        ]
+        self._start, self._folder = start, folder
         where = folder / "where"
-        wait_until(lambda: where.exists() and where.read_text().strip().endswith("}"))
+        scheduler = self._begin(
+            "scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", "where"
+        )
+        wait_until(lambda: where.exists() and where.read_text().strip().endswith("}"), scheduler)
         self.address: str = json.loads(where.read_text())["address"]
         self.workers = [
-            self._start(
-                "worker", self.address, "--nthreads", "1", "--no-dashboard",
-                "--nanny" if nanny else "--no-nanny",
-            )
+            self._begin("worker", self.address, "--nthreads", "1", "--no-nanny")
             for _ in range(workers)
-        ]  # fmt: skip
-        self.processes += self.workers
+        ]
 
-    def _start(self, what: str, *options: str) -> subprocess.Popen[bytes]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "distributed.cli.dask_" + what, *options],
+    def _begin(self, what: str, *options: str) -> Process:
+        return self._start.program(
+            [sys.executable, "-m", f"distributed.cli.dask_{what}", "--no-dashboard", *options],
             cwd=self._folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-            env={**os.environ, "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1"},
+            env={"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1"},
         )  # fmt: skip
-
-    def end(self) -> None:
-        for process in self.processes:
-            process.kill()
-            process.wait(timeout=60)
 
 
 @pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[Cluster]:
-    cluster = Cluster(tmp_path / "cluster", 3, nanny=False)
-    yield cluster
-    cluster.end()
+def cluster(start: Start, tmp_path: Path) -> Cluster:
+    return Cluster(start, tmp_path / "cluster", 3)
 
 
 def many_stems(folder: Path) -> None:
@@ -128,58 +108,35 @@ def test_a_cluster_gives_the_same_bytes_and_the_same_report(
     assert sorted(map(str, statuses)) == ["failed"] * 2 + ["up to date"] * 40
 
 
-def start(folder: Path, *arguments: object) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, "-m", "chowtape_cli", *map(str, arguments)],
-        cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        start_new_session=True,
-    )  # fmt: skip
-
-
 def test_a_killed_worker_of_a_cluster_costs_nothing_but_time(
-    chowtape: Run, tmp_path: Path, cluster: Cluster
+    chowtape: Run, start: Start, tmp_path: Path, cluster: Cluster
 ) -> None:
     many_stems(tmp_path / "in")
     options = ("--json", "--exclude", "garbage.wav", "--exclude", "nan.wav", *HARD_WORK)
-    process = start(tmp_path, "render", "in", "out", "--dask", cluster.address, *options)
-    wait_until(lambda: list((tmp_path / "out").rglob("*.wav")))
-    cluster.workers[0].send_signal(signal.SIGKILL)
-    stdout, stderr = process.communicate(timeout=200)
-    assert (process.returncode, stderr.replace(COMPILING, "")) == (0, "")
+    process = start("render", "in", "out", "--dask", cluster.address, *options)
+    wait_until(lambda: list((tmp_path / "out").rglob("*.wav")), process)
+    assert kill(cluster.workers[0].pid)
+    stdout, stderr = said(process)
+    assert (process.returncode, stderr) == (0, "")
     assert {file["status"] for file in told(stdout)} == {"rendered"}
     assert chowtape("render", "in", "undisturbed", *options).returncode == 0
     assert contents(tmp_path / "out") == contents(tmp_path / "undisturbed")
 
 
-def those_with(place: Path) -> list[int]:
-    """The processes that have a file open."""
-    found = []
-    for process in Path("/proc").iterdir():
-        try:
-            if process.name.isdigit() and int(process.name) != os.getpid():
-                links = [os.readlink(link) for link in (process / "fd").iterdir()]  # noqa: PTH115
-                if str(place) in links:
-                    found.append(int(process.name))
-        except OSError:
-            continue
-    return found
-
-
 @needs_proc
-def test_a_file_that_kills_workers_of_a_cluster_is_the_one_that_fails(tmp_path: Path) -> None:
+def test_a_file_that_kills_workers_of_a_cluster_is_the_one_that_fails(
+    start: Start, tmp_path: Path
+) -> None:
     for i in range(12):
-        x = music(1.4 if i == 5 else 0.2, 44_100, 1, i)
-        write_wav(tmp_path / "in" / f"{i}.wav", x, subtype="PCM_16")
+        # one takes too long to be missed, but is small enough to share a worker with others
+        x = music(5.5 if i == 5 else 0.2, 44_100, 1, i)
+        write_wav(tmp_path / "in" / f"{i}.wav", x, subtype="PCM_U8" if i == 5 else "PCM_16")
     deadly = tmp_path / "in" / "5.wav"
-    process = start(
-        tmp_path, "render", "in", "out", "--dask", "local", "--jobs", 2, "--json", "--os", 64
-    )
-    while process.poll() is None:
-        for pid in those_with(deadly):
-            with contextlib.suppress(ProcessLookupError):  # it may have been buried meanwhile
-                os.kill(pid, signal.SIGKILL)
-    stdout, stderr = process.communicate(timeout=60)
+    process = start("render", "in", "out", "--dask", "local", "--jobs", 2, "--json", "--os", 64)
+    killed = kill_until_end(process, lambda: those_with(deadly, process.pid))
+    stdout, stderr = said(process)
     assert process.returncode == 1, stderr
+    assert len(killed) >= 2
     failed = [file for file in told(stdout) if file["status"] != "rendered"]
     assert [file["source"] for file in failed] == ["in/5.wav"]
     assert "killed 2 times" in stderr
@@ -197,16 +154,18 @@ def test_a_cluster_on_this_machine_leaves_nothing(chowtape: Run, tmp_path: Path)
     assert contents(tmp_path / "out") == contents(tmp_path / "here")
 
 
-def test_an_interrupted_run_on_a_cluster_is_taken_up(chowtape: Run, tmp_path: Path) -> None:
+def test_an_interrupted_run_on_a_cluster_is_taken_up(
+    chowtape: Run, start: Start, tmp_path: Path
+) -> None:
     many_stems(tmp_path / "in")
     options = ("--json", "--exclude", "garbage.wav", "--exclude", "nan.wav", *HARD_WORK)
-    process = start(tmp_path, "render", "in", "out", "--dask", "local", "--jobs", 2, *options)
-    wait_until(lambda: list((tmp_path / "out").rglob("*.wav")) or process.poll() is not None)
+    process = start("render", "in", "out", "--dask", "local", "--jobs", 2, *options)
+    wait_until(lambda: list((tmp_path / "out").rglob("*.wav")), process)
     os.killpg(process.pid, signal.SIGINT)
-    _, stderr = process.communicate(timeout=60)
+    _, stderr = said(process)
     assert process.returncode == 130
     assert len(stderr.splitlines()) == 1
-    assert not list(tmp_path.rglob("*.part"))
+    assert not parts(tmp_path)
     result = chowtape("render", "in", "out", *options)
     assert result.returncode == 0, result.stderr
     statuses = {file["status"] for file in told(result.stdout)}

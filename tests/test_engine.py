@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
-import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile as sf
-from conftest import COMPILING, Run, music, write_wav
+from conftest import Run, music, write_wav
 from numpy.typing import NDArray
+from processes import (
+    Start,
+    alive,
+    at_work,
+    kill,
+    kill_until_end,
+    needs_proc,
+    said,
+    shared_memory,
+    wait_until,
+    workers,
+    written,
+)
 
 from chowtape_cli import RenderSettings, render_array
 from chowtape_cli.dsp import segments
@@ -120,17 +130,25 @@ def long_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_wav(folder / "long.wav", x, RATE, subtype="PCM_16")
 
 
-def render(source: Path, out: str, *options: object) -> list[str]:
-    return [sys.executable, "-m", "chowtape_cli", "render", str(source), out, "--os", "8",
-            *map(str, options)]  # fmt: skip
+@pytest.fixture(scope="module")
+def calm(long_file: Path) -> bytes:
+    """What comes of it at 8x in one process that nobody disturbs."""
+    out = long_file.with_name("calm.wav")
+    with Start(long_file.parent) as start:
+        process = start("render", long_file, out, "--os", 8, "--jobs", 1)
+        assert said(process)[1] == ""
+    return out.read_bytes()
+
+
+ENDLESS = ("--os", 64)  # takes so long that it is far from its end whenever it is interrupted
 
 
 @pytest.mark.parametrize("mode", ["nr8", "stn"])
 def test_the_same_bytes_for_any_number_of_workers(
-    chowtape: Run, tmp_path: Path, long_file: Path, mode: str
+    chowtape: Run, tmp_path: Path, long_file: Path, calm: bytes, mode: str
 ) -> None:
-    contents = set()
-    for jobs in (1, 2, 5):
+    contents = {calm} if mode == "nr8" else set()
+    for jobs in (2, 5) if mode == "nr8" else (1, 2, 5):
         out = f"{jobs}.wav"
         done = chowtape(
             "render", long_file, out, "--os", 8, "--mode", mode, "--jobs", jobs, "--json"
@@ -141,92 +159,59 @@ def test_the_same_bytes_for_any_number_of_workers(
     assert len(contents) == 1
 
 
-def worker_pids(parent: int) -> list[int]:
-    """Children that compute: the process of Python's resource tracker is none."""
-    found = []
-    for folder in Path("/proc").iterdir():
-        if not folder.name.isdigit():
-            continue
-        try:
-            status = (folder / "stat").read_text().rsplit(")", 1)[1].split()
-            command = (folder / "cmdline").read_text()
-        except OSError:
-            continue
-        if int(status[1]) == parent and "resource_tracker" not in command:
-            found.append(int(folder.name))
-    return found
-
-
-def wait_for_workers(parent: int) -> list[int]:
-    deadline = time.monotonic() + 60
-    while not (found := worker_pids(parent)):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    return found
-
-
-def shared_memory() -> set[str]:
-    folder = Path("/dev/shm")  # noqa: S108
-    return {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-
-
+@needs_proc
 def test_a_killed_worker_costs_a_retry_and_not_the_render(
-    chowtape: Run, tmp_path: Path, long_file: Path
+    start: Start, tmp_path: Path, long_file: Path, calm: bytes
 ) -> None:
-    before = shared_memory()
-    process = subprocess.Popen(render(long_file, "out.wav", "--jobs", 2, "-q"), cwd=tmp_path)
-    time.sleep(1.0)
-    os.kill(wait_for_workers(process.pid)[0], signal.SIGKILL)
-    assert process.wait(timeout=120) == 0
-    assert chowtape("render", long_file, "calm.wav", "--os", 8, "--jobs", 1).returncode == 0
-    assert (tmp_path / "out.wav").read_bytes() == (tmp_path / "calm.wav").read_bytes()
-    assert shared_memory() <= before
+    process = start("render", long_file, "out.wav", "--os", 8, "--jobs", 2, "-q")
+    wait_until(lambda: written(tmp_path) > 1_000, process)  # more than a header
+    memory = shared_memory(process.pid)
+    before = workers(process.pid)
+    assert memory
+    assert kill(before[0])
+    wait_until(lambda: set(workers(process.pid)) - set(before), process)
+    assert said(process) == ("", "")
+    assert process.returncode == 0
+    assert (tmp_path / "out.wav").read_bytes() == calm
+    assert not any(piece.exists() for piece in memory)
 
 
+@needs_proc
 def test_workers_that_keep_dying_end_the_render_in_one_line(
-    tmp_path: Path, long_file: Path
+    start: Start, tmp_path: Path, long_file: Path
 ) -> None:
-    process = subprocess.Popen(
-        render(long_file, "out.wav", "--jobs", 2, "-q"),
-        cwd=tmp_path, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    deadline = time.monotonic() + 120
-    while process.poll() is None and time.monotonic() < deadline:
-        for pid in worker_pids(process.pid):
-            with contextlib.suppress(ProcessLookupError):  # it may have been buried meanwhile
-                os.kill(pid, signal.SIGKILL)
-        time.sleep(0.05)
-    _, stderr = process.communicate(timeout=60)
+    process = start("render", long_file, "out.wav", *ENDLESS, "--jobs", 2, "-q")
+    wait_until(lambda: len(workers(process.pid)) == 2, process)
+    killed = kill_until_end(process, lambda: workers(process.pid))
+    _, stderr = said(process)
+    assert len(killed) >= 2
     assert process.returncode == 1
     assert stderr.count("\n") == 1
     assert "was killed" in stderr
     assert list(tmp_path.iterdir()) == []
 
 
-def test_ctrl_c_ends_everything_and_leaves_nothing(tmp_path: Path, long_file: Path) -> None:
-    before = shared_memory()
-    process = subprocess.Popen(
-        render(long_file, "out.wav", "--jobs", 2),
-        cwd=tmp_path, stderr=subprocess.PIPE, text=True, start_new_session=True,
-    )  # fmt: skip
-    pids = wait_for_workers(process.pid)
-    time.sleep(1.0)
+@needs_proc
+def test_ctrl_c_ends_everything_and_leaves_nothing(
+    start: Start, tmp_path: Path, long_file: Path
+) -> None:
+    process = start("render", long_file, "out.wav", *ENDLESS, "--jobs", 2)
+    pids = wait_until(lambda: at_work(process.pid, 2), process)
+    memory = shared_memory(process.pid)
+    assert memory
     os.killpg(process.pid, signal.SIGINT)
-    _, stderr = process.communicate(timeout=20)
+    _, stderr = said(process)
     assert process.returncode == 130
-    assert stderr.replace(COMPILING, "").strip().splitlines() == [
+    assert stderr.strip().splitlines() == [
         "chowtape: interrupted; nothing half-written was left behind"
     ]
     assert list(tmp_path.iterdir()) == []
-    assert shared_memory() <= before
-    deadline = time.monotonic() + 10
-    while any(alive(pid) for pid in pids):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    assert not any(piece.exists() for piece in memory)
+    wait_until(lambda: not any(alive(pid) for pid in pids))
 
 
 def test_a_program_with_threads_gets_spawned_workers(
-    chowtape: Run, tmp_path: Path, long_file: Path
+    start: Start, tmp_path: Path, long_file: Path, calm: bytes
 ) -> None:
     """A fork of a process with threads may never wake up."""
     (tmp_path / "program.py").write_text(
@@ -237,30 +222,21 @@ def test_a_program_with_threads_gets_spawned_workers(
         "    settings = RenderSettings(oversampling=8)\n"
         "    print(render_file(sys.argv[1], 'threads.wav', settings, jobs=2).status)\n"
     )
-    program = [sys.executable, "program.py", str(long_file)]
-    done = subprocess.run(
-        program, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
-    )  # fmt: skip
-    assert done.stdout.split() == ["rendered"], done.stderr
-    assert chowtape("render", long_file, "calm.wav", "--os", 8, "--jobs", 1).returncode == 0
-    assert (tmp_path / "threads.wav").read_bytes() == (tmp_path / "calm.wav").read_bytes()
+    process = start.program(
+        [sys.executable, "program.py", str(long_file)],
+        env={"PYTHONPATH": str(Path(__file__).parents[1])},
+    )
+    out, complaints = said(process)
+    assert out.split() == ["rendered"], complaints
+    assert (tmp_path / "threads.wav").read_bytes() == calm
 
 
-def test_workers_end_with_a_parent_that_was_killed(tmp_path: Path, long_file: Path) -> None:
-    process = subprocess.Popen(render(long_file, "out.wav", "--jobs", 2, "-q"), cwd=tmp_path)
-    pids = wait_for_workers(process.pid)
+@needs_proc
+def test_workers_end_with_a_parent_that_was_killed(start: Start, long_file: Path) -> None:
+    process = start("render", long_file, "out.wav", *ENDLESS, "--jobs", 2, "-q")
+    pids = wait_until(lambda: at_work(process.pid, 2), process)
+    memory = shared_memory(process.pid)
+    assert memory
     process.kill()
-    process.wait(timeout=20)
-    deadline = time.monotonic() + 20
-    while any(alive(pid) for pid in pids):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-
-
-def alive(pid: int) -> bool:
-    """Whether a process runs; one that nobody has buried yet does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
-    except OSError:
-        return False
+    wait_until(lambda: not any(alive(pid) for pid in pids))
+    wait_until(lambda: not any(piece.exists() for piece in memory))

@@ -8,13 +8,13 @@ import resource
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile as sf
 from conftest import COMPILING, Run, music, write_wav
+from processes import Start, said, wait_until, written
 
 
 def check_one_line(result: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
@@ -217,19 +217,13 @@ def test_a_really_full_disk_is_named(chowtape: Run, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_render_leaves_nothing(
-    tmp_path: Path, sent: signal.Signals, code: int
+    start: Start, tmp_path: Path, sent: signal.Signals, code: int
 ) -> None:
-    write_wav(tmp_path / "in.wav", music(20.0, 44_100), subtype="PCM_16")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "chowtape_cli", "render", "in.wav", "out.wav", "--os", "64"],
-        cwd=tmp_path, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    deadline = time.monotonic() + 60
-    while not list(tmp_path.glob(".chowtape-*")):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    write_wav(tmp_path / "in.wav", np.tile(music(10.0, 44_100), (10, 1)), subtype="PCM_16")
+    process = start("render", "in.wav", "out.wav", "--os", 16)
+    wait_until(lambda: written(tmp_path) > 1_000, process)  # more than a header
     process.send_signal(sent)
-    _, stderr = process.communicate(timeout=60)
+    _, stderr = said(process)
     assert process.returncode == code
     assert "Traceback" not in stderr
     assert listing(tmp_path) == ["in.wav"]

@@ -6,21 +6,19 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile as sf
 from conftest import Run, music, write_wav
-
-COMMAND = [sys.executable, "-m", "chowtape_cli"]
+from processes import PATIENCE, Start, parts, said, wait_until
 
 
 def shell(line: str, folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["bash", "-c", line.replace("chowtape", f"{sys.executable} -m chowtape_cli")],
-        cwd=folder, capture_output=True, text=True, timeout=120, check=False,
+        cwd=folder, capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
 
 
@@ -168,32 +166,23 @@ def test_no_temporary_name_gets_into_a_file(chowtape: Run, tmp_path: Path, exten
 
 
 @pytest.mark.parametrize("sent", [signal.SIGHUP, signal.SIGTERM])
-def test_a_signal_that_ends_it_leaves_nothing(tmp_path: Path, sent: signal.Signals) -> None:
-    write_wav(tmp_path / "in.wav", music(10.0, 44_100))
-    process = subprocess.Popen(
-        [*COMMAND, "render", "in.wav", "new/out.wav", "--os", "64"], cwd=tmp_path
-    )
-    deadline = time.monotonic() + 60
-    while not list(tmp_path.glob("new/.chowtape-*")):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+def test_a_signal_that_ends_it_leaves_nothing(
+    start: Start, tmp_path: Path, sent: signal.Signals
+) -> None:
+    write_wav(tmp_path / "in.wav", np.tile(music(10.0, 44_100), (10, 1)))
+    process = start("render", "in.wav", "new/out.wav", "--os", 64)
+    wait_until(lambda: parts(tmp_path), process)
     process.send_signal(sent)
-    assert process.wait(timeout=60) == 128 + sent
+    said(process)
+    assert process.returncode == 128 + sent
     assert [path.name for path in tmp_path.iterdir()] == ["in.wav"]
 
 
-def test_two_renders_to_one_place_do_not_mix(tmp_path: Path) -> None:
+def test_two_renders_to_one_place_do_not_mix(start: Start, tmp_path: Path) -> None:
     write_wav(tmp_path / "in.wav", music(0.5, 44_100))
-    both = [
-        subprocess.Popen(
-            [*COMMAND, "render", "in.wav", "out.wav", "-q"], cwd=tmp_path, stderr=subprocess.PIPE
-        )
-        for _ in range(2)
-    ]
-    codes = []
+    both = [start("render", "in.wav", "out.wav", "-q") for _ in range(2)]
     for process in both:
-        process.communicate(timeout=120)
-        codes.append(process.returncode)
-    assert sorted(codes) == [0, 1]
+        said(process)
+    assert sorted(process.returncode for process in both) == [0, 1]
     assert sf.info(tmp_path / "out.wav").frames == 22_050
     assert sorted(path.name for path in tmp_path.iterdir()) == ["in.wav", "out.wav"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from conftest import Run, music, write_wav
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from processes import Start, end, wait_until
 from scipy import signal
 
 from chowtape_cli.dsp.hysteresis import Hysteresis
@@ -436,34 +438,18 @@ def test_exported_networks_are_the_banks(chowtape: Run, tmp_path: Path) -> None:
 
 
 def test_training_can_be_killed_resumed_and_spread_and_gives_the_same_bank(
-    chowtape: Run, tmp_path: Path
+    chowtape: Run, start: Start, tmp_path: Path
 ) -> None:
-    import os
-    import signal as signals
-    import subprocess
-    import sys
-    import time
-
     quick = ("train", "--quick", "--grid", "2x2", "--seed", 5)
     whole = chowtape(*quick, "--jobs", 2, "--out", "whole.npz")
     assert whole.returncode == 0, whole.stderr
     lines = (tmp_path / "whole.log").read_text().splitlines()
     assert sum(line.startswith("saturation") for line in lines) == 4
 
-    parts = (*map(str, quick), "--jobs", "1", "--out", "parts.npz")
-    process = subprocess.Popen(
-        [sys.executable, "-m", "chowtape_cli", *parts],
-        cwd=tmp_path,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
+    process = start(*quick, "--jobs", 1, "--out", "parts.npz", stderr=subprocess.DEVNULL)
     progress = tmp_path / "parts.progress"
-    deadline = time.monotonic() + 120
-    while not progress.exists() or progress.read_bytes().count(b"\n") < 3:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    os.killpg(process.pid, signals.SIGKILL)
-    process.wait()
+    wait_until(lambda: progress.exists() and progress.read_bytes().count(b"\n") >= 3, process)
+    end(process)
     with progress.open("ab") as file:
         file.write(b'{"unit": "cut off')  # as if killed in the middle of a line
     assert "--resume" in chowtape(*quick, "--out", "parts.npz").stderr

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import sys
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from conftest import COMPILING, music, write_wav
+from processes import PATIENCE, Process, Start
 
 import chowtape_cli
 
@@ -24,20 +24,15 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def start(
-    folder: Path, cache: Path, output: str, *options: str, **environment: str
-) -> subprocess.Popen[str]:
+def begin(start: Start, cache: Path, output: str, *options: str, **environment: str) -> Process:
     """Start a render whose kernels are kept in a folder."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "chowtape_cli", "render", "in.wav", output, *PLAIN, *options],
-        cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        env={**os.environ, "CHOWTAPE_CACHE_DIR": str(cache), **environment},
-    )  # fmt: skip
+    where = {"CHOWTAPE_CACHE_DIR": str(cache), **environment}
+    return start("render", "in.wav", output, *PLAIN, *options, env=where)
 
 
-def finish(process: subprocess.Popen[str]) -> tuple[str, str]:
+def finish(process: Process) -> tuple[str, str]:
     """Wait for a render that has to succeed; return what it printed on stdout and stderr."""
-    out, complaints = process.communicate(timeout=300)
+    out, complaints = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, complaints
     return out, complaints
 
@@ -46,32 +41,32 @@ def kept(cache: Path) -> list[str]:
     return sorted(path.name for path in cache.iterdir())
 
 
-def test_many_first_renders_at_once_fill_one_cache(folder: Path) -> None:
+def test_many_first_renders_at_once_fill_one_cache(start: Start, folder: Path) -> None:
     cache = folder / "cache"
     cache.mkdir()
     names = [f"{number}.wav" for number in range(AT_ONCE)]
-    for process in [start(folder, cache, name, "-q") for name in names]:
+    for process in [begin(start, cache, name, "-q") for name in names]:
         assert finish(process) == ("", "")
     assert len({(folder / name).read_bytes() for name in names}) == 1
     assert kept(cache)
     assert not any(name.startswith("tmp") for name in kept(cache))  # no part of a file
-    assert finish(start(folder, cache, "after.wav"))[1] == ""
+    assert finish(begin(start, cache, "after.wav"))[1] == ""
     assert (folder / "after.wav").read_bytes() == (folder / "0.wav").read_bytes()
 
 
-def test_a_first_run_says_once_that_it_compiles(folder: Path) -> None:
+def test_a_first_run_says_once_that_it_compiles(start: Start, folder: Path) -> None:
     cache = folder / "new" / "cache"
-    out, said = finish(start(folder, cache, "first.wav", "--json"))
+    out, said = finish(begin(start, cache, "first.wav", "--json"))
     assert said == COMPILING
     assert out.startswith("{")
     assert "compiling" not in out
     assert len(kept(cache)) > 1
-    assert finish(start(folder, cache, "second.wav"))[1] == ""
+    assert finish(begin(start, cache, "second.wav"))[1] == ""
 
 
-def test_damaged_kernels_are_compiled_again(folder: Path) -> None:
+def test_damaged_kernels_are_compiled_again(start: Start, folder: Path) -> None:
     cache = folder / "cache"
-    finish(start(folder, cache, "whole.wav", "-q"))
+    finish(begin(start, cache, "whole.wav", "-q"))
     whole = {path: path.read_bytes() for path in cache.iterdir()}
     damages = (
         lambda _: b"",
@@ -81,13 +76,15 @@ def test_damaged_kernels_are_compiled_again(folder: Path) -> None:
     )
     for place, (path, content) in enumerate(whole.items()):
         path.write_bytes(damages[place % len(damages)](content))
-    assert finish(start(folder, cache, "mended.wav"))[1] == COMPILING
+    assert finish(begin(start, cache, "mended.wav"))[1] == COMPILING
     assert (folder / "mended.wav").read_bytes() == (folder / "whole.wav").read_bytes()
     assert kept(cache) == sorted(path.name for path in whole)
-    assert finish(start(folder, cache, "again.wav"))[1] == ""
+    assert finish(begin(start, cache, "again.wav"))[1] == ""
 
 
-def test_nothing_is_written_to_the_package_or_to_a_cache_that_can_not_be(folder: Path) -> None:
+def test_nothing_is_written_to_the_package_or_to_a_cache_that_can_not_be(
+    start: Start, folder: Path
+) -> None:
     package = folder / "site" / "chowtape_cli"
     shutil.copytree(
         Path(chowtape_cli.__file__).parent, package, ignore=shutil.ignore_patterns("__pycache__")
@@ -97,7 +94,7 @@ def test_nothing_is_written_to_the_package_or_to_a_cache_that_can_not_be(folder:
         path.chmod(0o555 if path.is_dir() else 0o444)
     (folder / "file").write_bytes(b"in the way")
     where = {"PYTHONPATH": str(package.parent), "PYTHONDONTWRITEBYTECODE": "1"}
-    said = finish(start(folder, folder / "file" / "cache", "out.wav", **where))[1]
+    said = finish(begin(start, folder / "file" / "cache", "out.wav", **where))[1]
     assert said == COMPILING
     assert sorted(package.rglob("*")) == everything
     assert (folder / "file").read_bytes() == b"in the way"

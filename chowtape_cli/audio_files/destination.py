@@ -140,14 +140,7 @@ class Destination:
         self.coding = coding_of(plan, dither=dither)
         self._missing_folders = missing_folders(self._place.parent)
         self._part: Path | None = None
-        try:
-            make_folders(self._place.parent)
-            self._part = make_part_file(self._place, run)
-            self._file = self._open()
-            self._carry()
-        except BaseException:
-            self.discard()
-            raise
+        self._run = run
 
     def _open(self) -> sf.SoundFile:
         plan = self._plan
@@ -172,6 +165,15 @@ class Destination:
                 setattr(self._file, name, text)
 
     def __enter__(self) -> Destination:
+        # made here, not before: between a constructor and its context it could be interrupted
+        try:
+            make_folders(self._place.parent)
+            self._part = make_part_file(self._place, self._run)
+            self._file = self._open()
+            self._carry()
+        except BaseException:
+            self.discard()
+            raise
         return self
 
     def __exit__(
@@ -245,7 +247,7 @@ class Destination:
 
     @property
     def _begun(self) -> Path:
-        """The file in the making; it exists once the constructor is through."""
+        """The file in the making; it exists once the context is entered."""
         assert self._part is not None
         return self._part
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import subprocess
 from dataclasses import dataclass
@@ -43,11 +44,9 @@ def _family(parent: int) -> list[int]:
     """Return a process and all that come from it."""
     family = [parent]
     for one in family:
-        for children in Path(f"/proc/{one}/task").glob("*/children"):
-            try:
-                family += map(int, children.read_text(encoding="ascii").split())
-            except OSError:  # it has just ended
-                continue
+        with contextlib.suppress(OSError):  # it has just ended
+            for task in Path(f"/proc/{one}/task").iterdir():
+                family += map(int, (task / "children").read_text(encoding="ascii").split())
     return family
 
 
