@@ -212,7 +212,7 @@ _attached: dict[str, SharedMemory] = {}
 _ATTACHED_AT_MOST = 8
 
 
-def _attach(name: str) -> SharedMemory:
+def attach(name: str) -> SharedMemory:
     """In a worker: return shared memory, and let go of what has not been used for long."""
     memory = _attached.pop(name, None) or SharedMemory(name)
     _attached[name] = memory
@@ -223,7 +223,7 @@ def _attach(name: str) -> SharedMemory:
 
 def _render(name: str, job: Job, frames: int, position: int, before: Samples | None) -> Batch:
     """In a worker: render a batch in shared memory; return it without its samples."""
-    memory = _attach(name)
+    memory = attach(name)
     task = Task(_source(memory, job), frames, position)
     batch = render_batch(job, task, before, _output(memory, job, frames))
     return replace(batch, output=replace(batch.output, samples=batch.output.samples[:0].copy()))

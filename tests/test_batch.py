@@ -528,6 +528,34 @@ def test_a_terminal_sees_how_far_a_batch_is(tmp_path: Path) -> None:
     assert re.search(r"\b\d+\.wav", text)
 
 
+@pytest.mark.parametrize(
+    ("count", "seconds", "jobs"), [(1, 60.0, 2), (2, 40.0, 2), (1, 40.0, 1)],
+    ids=["shared by all workers", "each in a worker", "without workers"],
+)  # fmt: skip
+def test_a_terminal_sees_how_far_a_file_of_a_batch_is(
+    tmp_path: Path, count: int, seconds: float, jobs: int
+) -> None:
+    for i in range(count):
+        stem(tmp_path / "in" / f"{i}.wav", seconds, subtype="FLOAT")
+    arguments = ["render", "in", "out", "--os", "32", "--jobs", str(jobs)]
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "chowtape_cli", *arguments],
+        cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=theirs,
+        env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "140"},
+    )  # fmt: skip
+    os.close(theirs)
+    shown = b""
+    with contextlib.suppress(OSError):  # the terminal's other end was closed
+        while chunk := os.read(ours, 65_536):
+            shown += chunk
+    os.close(ours)
+    assert process.wait(timeout=60) == 0
+    assert re.search(
+        rf"\b0/{count} files, 0:[1-5]\d of audio, \d+x real time, 0:\d\d left", shown.decode()
+    )
+
+
 def peak_memory(folder: Path, *arguments: object) -> int:
     """The largest resident size of the command's own process, in KiB."""
     code = (

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -125,6 +126,9 @@ class Watch:
 
     def started(self, unit: Unit) -> None:
         """Hear that files are in the works."""
+
+    def going(self, unit: Unit, done: int, total: int | None, rate: int) -> None:
+        """Hear how far a file is: frames done, frames in all (or None) and the sample rate."""
 
     def done(self, unit: Unit, reports: Sequence[FileReport]) -> None:
         """Hear what became of files."""
@@ -362,8 +366,10 @@ class _Run:
             if self.stopped is not None:
                 return
             self._started((item,), recipes)
-            yield from self._heard((item,), render_unit((item,), self._pool))
-        for event, unit, outcome in self._crew.render(self._until_stopped(rest, together)):
+            going = partial(self._watch.going, (item,))
+            yield from self._heard((item,), render_unit((item,), self._pool, going))
+        units = self._until_stopped(rest, together)
+        for event, unit, outcome in self._crew.render(units, self._watch.going):
             if event == "started":
                 self._started(unit, recipes)
             elif outcome is not None:

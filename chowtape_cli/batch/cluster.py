@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from chowtape_cli import __version__
-from chowtape_cli.batch.crew import killed
+from chowtape_cli.batch.crew import Going, killed
 from chowtape_cli.batch.units import Item, Outcome, Unit, render_unit
 from chowtape_cli.errors import ClusterError, MissingPackageError
 from chowtape_cli.files import shown
@@ -97,8 +97,13 @@ class Dask(AbstractContextManager["Dask"]):
         """Leave the cluster, and end it if it is our own."""
         self._stack.close()
 
-    def render(self, units: Iterator[Unit]) -> Iterator[tuple[str, Unit, Outcome | None]]:
-        """See `Crew.render`; raises ClusterError if the scheduler goes away."""
+    def render(
+        self, units: Iterator[Unit], _going: Going
+    ) -> Iterator[tuple[str, Unit, Outcome | None]]:
+        """See `Crew.render`; raises ClusterError if the scheduler goes away.
+
+        How far a file is that is not done, nobody here knows.
+        """
         waiting: dict[Any, Unit] = {}
         suspects: deque[Unit] = deque()
         accused: set[Unit] = set()

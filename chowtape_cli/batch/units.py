@@ -20,7 +20,7 @@ from chowtape_cli.dsp.segments import SHORT
 from chowtape_cli.engine import read_all
 from chowtape_cli.errors import AudioFileError, ChowtapeError, DiskFullError, SampleError
 from chowtape_cli.files import check_not_full, shown
-from chowtape_cli.render import FileReport, Preparation, failed_report
+from chowtape_cli.render import FileReport, Preparation, Progress, failed_report
 from chowtape_cli.settings import RenderSettings
 
 if TYPE_CHECKING:
@@ -90,13 +90,16 @@ class Outcome:
     full: str | None = None
 
 
-def render_unit(unit: Unit, pool: Pool | None = None) -> Outcome:
+def render_unit(unit: Unit, pool: Pool | None = None, progress: Progress | None = None) -> Outcome:
     """Render every file of a unit; one that fails leaves the others alone.
 
     Args:
         unit: what to render.
         pool: worker processes for the segments of each file; None to render here.
+        progress: see `render_file`; is called where the unit is one file.
     """
+    if len(unit) > 1:
+        progress = None
     reports: dict[Item, FileReport] = {}
     try:
         with ExitStack() as stack:
@@ -108,7 +111,7 @@ def render_unit(unit: Unit, pool: Pool | None = None) -> Outcome:
                 if len(unit) > 1 and (ready.source.info.frames or SHORT + 1) <= SHORT:
                     short.append((item, ready))
                 else:
-                    _finish(item, ready, partial(ready.tape, pool), reports)
+                    _finish(item, ready, partial(ready.tape, pool), reports, progress)
             for rate in {ready.source.info.rate for _, ready in short}:
                 alike = [pair for pair in short if pair[1].source.info.rate == rate]
                 _render_together(alike, rate, reports)
@@ -164,10 +167,12 @@ def _finish(
     ready: Preparation,
     tape: Callable[[], Iterator[Coded]],
     reports: dict[Item, FileReport],
+    progress: Progress | None = None,
 ) -> None:
     """Write, or measure, what a call gives."""
     with _blamed(item, reports):
-        reports[item] = ready.measure(tape()) if item.measured else ready.write(tape())
+        finish = ready.measure if item.measured else ready.write
+        reports[item] = finish(tape(), progress)
 
 
 def _failed(item: Item, error: ChowtapeError) -> FileReport:
