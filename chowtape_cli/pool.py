@@ -88,6 +88,10 @@ class Pool(AbstractContextManager["Pool"]):
                 return call.future.result()
             self.recover()
 
+    def forget(self, call: Call) -> None:
+        """Do without the result of a call; nobody does it again."""
+        self._calls.remove(call)
+
     def recover(self) -> None:
         """Start the workers again after one was killed, and do again what they held.
 
@@ -146,6 +150,8 @@ class _Runner:
         self._job = job
         self._stack = stack
         self._free: list[SharedMemory] = []
+        self._under_way: set[Call] = set()
+        stack.callback(self._forget)
 
     def room(self) -> tuple[_Ticket, Raw]:
         """Return a ticket for one more batch, and where its source goes to."""
@@ -165,15 +171,18 @@ class _Runner:
         ticket.call = self._submit(ticket, None)
 
     def _submit(self, ticket: _Ticket, before: Samples | None) -> Call:
-        return self._pool.submit(
+        call = self._pool.submit(
             _render, ticket.memory.name, self._job, ticket.frames, ticket.position, before
         )
+        self._under_way.add(call)
+        return call
 
     def result(self, ticket: _Ticket, before: Samples | None = None) -> Batch:
         """Wait for a batch; where ``before`` is given, render it again from that state."""
         if before is not None:
             ticket.call = self._submit(ticket, before)
         assert ticket.call is not None
+        self._under_way.remove(ticket.call)
         batch: Batch = self._pool.result(ticket.call)
         samples = _output(ticket.memory, self._job, ticket.frames)
         return replace(batch, output=replace(batch.output, samples=samples))
@@ -181,6 +190,11 @@ class _Runner:
     def release(self, ticket: _Ticket) -> None:
         """Use the shared memory of a batch for another one."""
         self._free.append(ticket.memory)
+
+    def _forget(self) -> None:
+        """Do without what was not asked for any more: the recording came to an early end."""
+        for call in self._under_way:
+            self._pool.forget(call)
 
 
 def _remove(memory: SharedMemory) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import signal
@@ -19,11 +20,17 @@ from numpy.typing import NDArray
 
 from chowtape_cli import RenderSettings, render_array
 from chowtape_cli.dsp import segments
+from chowtape_cli.dsp.coding import FLOAT64, Coding
 from chowtape_cli.dsp.hysteresis import Hysteresis
 from chowtape_cli.dsp.jiles_atherton import coefficients
 from chowtape_cli.dsp.kernels import LANES
 from chowtape_cli.dsp.kernels.textbook import textbook_newton
+from chowtape_cli.dsp.path import SignalPath
+from chowtape_cli.engine import Tally, render_blocks
+from chowtape_cli.errors import SampleError
 from chowtape_cli.neural.catalogue import load_any
+from chowtape_cli.pool import Call, Pool
+from chowtape_cli.render import signal_path
 
 MODES = ("rk2", "rk4", "nr4", "nr8", "stn")
 BARE = {"oversampling": 1, "makeup": False, "dc_block": 0.0}
@@ -181,6 +188,36 @@ def test_a_killed_worker_costs_a_retry_and_not_the_render(
     assert chowtape("render", long_file, "calm.wav", "--os", 8, "--jobs", 1).returncode == 0
     assert (tmp_path / "out.wav").read_bytes() == (tmp_path / "calm.wav").read_bytes()
     assert shared_memory() <= before
+
+
+def test_a_recording_that_fails_leaves_nothing_to_be_done_for_the_next_one() -> None:
+    """A worker that is killed later would cost a try of what nobody asks for any more."""
+    good = np.tile(music(20.0, RATE, 1), (8, 1))
+    bad = good.copy()
+    bad[len(bad) // 4] = np.nan
+    path = signal_path(RenderSettings())
+    with Pool(2) as pool:
+        with pytest.raises(SampleError, match=f"frame {len(bad) // 4} is NaN"):
+            rendered(path, bad, pool)
+        gc.collect()
+        assert not [thing for thing in gc.get_objects() if isinstance(thing, Call)]
+        np.testing.assert_array_equal(rendered(path, good, pool), rendered(path, good, None))
+
+
+def rendered(path: SignalPath, x: NDArray[np.float64], pool: Pool | None) -> NDArray[np.float64]:
+    """Render samples, Shape: (frames, channels), batch by batch."""
+    position = 0
+
+    def read(out: NDArray[np.uint8]) -> int:
+        nonlocal position
+        part = x[position : position + len(out)]
+        out.view(np.float64)[: len(part)] = part
+        position += len(part)
+        return len(part)
+
+    shape = (len(x), x.shape[1])
+    blocks = render_blocks(path, RATE, shape[1], shape[0], read, FLOAT64, Coding(), Tally(), pool)
+    return np.concatenate([block.samples.copy() for block in blocks])
 
 
 def test_workers_that_keep_dying_end_the_render_in_one_line(
