@@ -9,7 +9,8 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from pathlib import Path
 
@@ -32,7 +33,8 @@ def workers(jobs: int) -> Iterator[ProcessPoolExecutor]:
         jobs, mp_context=multiprocessing.get_context(method), initializer=_live_as_a_worker
     )
     try:
-        with _signals_held_back():
+        # one that is killed already breaks the pool, as whoever asks it for something will hear
+        with _signals_held_back(), suppress(BrokenProcessPool):
             for _ in range(jobs):
                 pool.submit(int)  # they start when there is something to do
         yield pool
