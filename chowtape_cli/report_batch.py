@@ -180,6 +180,8 @@ def _sum(report: BatchReport) -> str:
         line += f"{speed:.0f} times real time"
     if report.trim_db:
         line += f"; all turned down by {-report.trim_db:.2f} dB, so that none clips"
+    if report.unmeasured:
+        line += f"; {report.unmeasured} not measured yet, which may lower the gain of the set"
     return line
 
 
@@ -194,6 +196,7 @@ def print_batch_json(report: BatchReport, settings: RenderSettings) -> None:
     last: dict[str, object] = {
         "left_alone": report.left_alone,
         "trim_db": report.trim_db,
+        "unmeasured": report.unmeasured,
         "stopped": report.stopped,
         "wall_seconds": wall,
         "realtime": _rendered_seconds(report) / wall if wall > 0 else None,

@@ -466,6 +466,29 @@ def test_one_gain_keeps_a_whole_set_from_clipping(
     assert json.loads(again.stdout)["trim_db"] == whole["trim_db"]
 
 
+def test_a_dry_run_knows_the_gain_of_a_set_as_far_as_it_was_measured(
+    chowtape: Run, tmp_path: Path
+) -> None:
+    hot_set(tmp_path / "in", "PCM_24")
+    hot = ("render", "in", "out", "--headroom", "set", "--output-gain", 9)
+    first = chowtape(*hot, "--dry-run", "--json")
+    whole = json.loads(first.stdout)
+    assert (whole["trim_db"], whole["unmeasured"]) == (0.0, 3)
+    assert set(statuses(first).values()) == {"planned"}
+    made = json.loads(chowtape(*hot, "--json").stdout)
+    assert made["trim_db"] < 0
+    again = chowtape(*hot, "--dry-run", "--json")
+    whole = json.loads(again.stdout)
+    assert (whole["trim_db"], whole["unmeasured"]) == (made["trim_db"], 0)
+    assert set(statuses(again).values()) == {"up to date"}
+    plain = chowtape("render", "in", "out", "--output-gain", 9, "--dry-run", "--json")
+    assert set(statuses(plain).values()) == {"outdated"}
+    stem(tmp_path / "in" / "new.wav")
+    more = chowtape(*hot, "--dry-run")
+    assert "3 up to date" in more.stdout
+    assert "1 not measured yet" in more.stdout
+
+
 def test_a_set_that_does_not_clip_is_left_at_its_level(chowtape: Run, tmp_path: Path) -> None:
     hot_set(tmp_path / "in", "PCM_24")
     result = chowtape("render", "in", "out", "--headroom", "set", "--json", "--output-gain", -9)
