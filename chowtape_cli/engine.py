@@ -20,7 +20,7 @@ from chowtape_cli.dsp.chain import (
     render_batch,
     render_short,
 )
-from chowtape_cli.dsp.coding import Coded, Coding, Packing, unpack
+from chowtape_cli.dsp.coding import Coded, Coding, Packing, code, extent, unpack
 from chowtape_cli.dsp.hysteresis import states_differ
 from chowtape_cli.dsp.path import SignalPath
 from chowtape_cli.dsp.segments import FILTER_REACH, SHORT, Layout, cut, filtered_last
@@ -35,6 +35,7 @@ Raw = NDArray[np.uint8]
 Read = Callable[[Raw], int]
 
 _SHORT_BLOCK = 16_384  # frames that are read at once of a recording that may be short
+_DRY_BLOCK = 65_536  # and of one that is not rendered
 
 
 @dataclass
@@ -123,7 +124,8 @@ def render_blocks(
     """Render a recording; as many frames come out as go in.
 
     The same bytes come out with any pool or none: how the recording is cut depends on itself and
-    the settings alone, and every seam is checked in order.
+    the settings alone, and every seam is checked in order. Where nothing of the tape is heard, only
+    frames and peak are counted.
 
     Args:
         path: what to do.
@@ -143,6 +145,9 @@ def render_blocks(
         SampleError: a sample is NaN, Inf or absurdly large.
         WorkerError: the workers keep dying.
     """
+    if path.wet == 0.0:
+        yield from _dry(path, read, packing, channels, coding, tally)
+        return
     if frames is not None and frames <= SHORT:
         yield from _short(path, rate, read_all(read, packing, channels), coding, tally)
         return
@@ -162,6 +167,23 @@ def render_blocks(
             before = batch.last_state
             yield batch.output if end is None else end(batch.output, region, position)
             runner.release(ticket)
+
+
+def _dry(
+    path: SignalPath, read: Read, packing: Packing, channels: int, coding: Coding, tally: Tally
+) -> Iterator[Coded]:
+    """Yield the source itself: where nothing of the tape is heard, none is rendered."""
+    raw = np.empty((_DRY_BLOCK, channels * packing.width), np.uint8)
+    size = len(raw)
+    while size == len(raw):
+        size = read(raw)
+        samples = np.empty((size, channels))
+        unpack(raw[:size], packing, samples)
+        tally.peak = max(tally.peak, extent(samples, tally.frames).peak)
+        output = code(samples, coding, tally.frames, gain=path.trim)
+        tally.frames += size
+        if size:
+            yield output
 
 
 def _short(

@@ -186,6 +186,29 @@ def test_the_demo_needs_no_file(chowtape: Run, tmp_path: Path) -> None:
     assert chowtape("demo", "there", "--overwrite").returncode == 0
 
 
+def test_no_tape_is_computed_where_none_is_heard(chowtape: Run, tmp_path: Path) -> None:
+    x = 20 * music(3.0, 44_100)
+    x[7, 1] = -0.0
+    for name, samples in (("long", x), ("short", x[:9000]), ("shorter", x[:8000])):
+        write_wav(tmp_path / "in" / f"{name}.wav", samples, subtype="FLOAT")
+    wild = ("--mode", "rk2", "--drive", 1, "--sat", 1, "--bias", 1, "--os", 1, "--json")
+    heard = json.loads(chowtape("render", "in", "wet", *wild).stdout)["files"]
+    assert all(file["resets"] for file in heard)
+    assert heard[0]["guard_clips"]
+    result = chowtape("render", "in", "dry", "--mix", 0, *wild)
+    assert (result.returncode, result.stderr) == (0, "")
+    for file in json.loads(result.stdout)["files"]:
+        assert (file["guard_clips"], file["resets"], file["seam_repairs"]) == (0, 0, 0)
+        assert file["peak_in_dbfs"] == file["peak_out_dbfs"] > 12
+        ours, source = (sf.read(tmp_path / file[key])[0] for key in ("output", "source"))
+        assert ours.tobytes() == source.tobytes()
+    x[-1] = np.nan
+    write_wav(tmp_path / "nan.wav", x)
+    refused = chowtape("render", "nan.wav", "out.wav", "--mix", 0)
+    assert refused.returncode == 1
+    assert f"frame {len(x) - 1} is NaN" in refused.stderr
+
+
 def test_the_library_offers_what_the_command_uses(tmp_path: Path) -> None:
     x = music(0.2, 44_100)
     settings = chowtape_cli.RenderSettings(drive=0.8)

@@ -108,7 +108,8 @@ def render_unit(unit: Unit, pool: Pool | None = None, progress: Progress | None 
                 ready = _attempted(item, reports, stack)
                 if ready is None:
                     continue
-                if len(unit) > 1 and (ready.source.info.frames or SHORT + 1) <= SHORT:
+                is_short = (ready.source.info.frames or SHORT + 1) <= SHORT
+                if len(unit) > 1 and is_short and item.settings.mix > 0.0:
                     short.append((item, ready))
                 else:
                     _finish(item, ready, partial(ready.tape, pool), reports, progress)
