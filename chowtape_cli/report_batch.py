@@ -18,7 +18,7 @@ from chowtape_cli.batch import BatchReport, Watch
 from chowtape_cli.errors import FileError
 from chowtape_cli.files import shown, write_whole
 from chowtape_cli.render import FileReport
-from chowtape_cli.report import open_console
+from chowtape_cli.report import BETWEEN_LOOKS, open_console
 from chowtape_cli.settings import RenderSettings
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ _LINES = 50  # of warnings, and of outputs that are outdated
 _ROWS = 200  # of the table; more are in --json and --report
 _NAMES_AT_ONCE = 3
 _WIDE = 1000
-_BETWEEN_LOOKS = 0.1  # seconds, where only part of a file was done in between
 
 
 def watching(*, enabled: bool) -> AbstractContextManager[Watch]:
@@ -82,7 +81,7 @@ class _Bar(Watch, AbstractContextManager["_Bar"]):
         """Count the part of a file that is done."""
         share = done / total if total else 0.0
         self._under_way[unit] = (done / rate, share * unit[0].size)
-        if time.perf_counter() - self._shown > _BETWEEN_LOOKS:
+        if time.perf_counter() - self._shown > BETWEEN_LOOKS:
             self._show()
 
     def done(self, unit: Unit, reports: Sequence[FileReport]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pty
@@ -140,6 +141,44 @@ def test_a_terminal_gets_a_progress_bar(tmp_path: Path) -> None:
     assert b"in.wav" in shown
     assert b"%" in shown
     assert b"real time" in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "seen"),
+    [
+        (
+            ("ab", "in.wav", "ab", "--variant", "A:drive=0.9", "--jobs", "1"),
+            ("measuring a sine", "listening to dry", "rendering A", "listening to A",
+             "matching A", "subtracting", "writing the page", "100%"),
+        ),
+        (("null", "in.wav", "in.wav"), ("in.wav - in.wav", "100%")),
+        (("plot", "spectrum", "in.wav"), ("loading matplotlib", "in.wav", "drawing")),
+        (("plot", "loop"), ("loading matplotlib", "magnetising", "drawing")),
+        (("demo", "there"), ("rendering drums", "rendering keys")),
+        (("bench", "--seconds", "0.1", "--mode", "nr8", "--os", "2"),
+         ("making music", "bare solver", "rendering", "timing the stages")),
+    ],
+    ids=["ab", "null", "plot spectrum", "plot loop", "demo", "bench"],
+)  # fmt: skip
+def test_a_terminal_sees_what_is_being_done(
+    tmp_path: Path, arguments: tuple[str, ...], seen: tuple[str, ...]
+) -> None:
+    write_wav(tmp_path / "in.wav", music(1.0, 44_100))
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "chowtape_cli", *arguments],
+        cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=theirs,
+        env={**os.environ, "TERM": "xterm-256color", "COLUMNS": "100"},
+    )  # fmt: skip
+    os.close(theirs)
+    shown = b""
+    with contextlib.suppress(OSError):  # the terminal's other end was closed
+        while chunk := os.read(ours, 65_536):
+            shown += chunk
+    os.close(ours)
+    assert process.wait(timeout=60) == 0
+    for words in seen:
+        assert words in shown.decode()
 
 
 def test_names_that_no_encoding_knows(chowtape: Run, tmp_path: Path) -> None:
