@@ -64,9 +64,7 @@ class _Bar(Watch, AbstractContextManager["_Bar"]):
     def begin(self, what: str, items: Sequence[Item]) -> None:
         """Start counting."""
         self._files, self._done, self._seconds, self._bytes = len(items), 0, 0.0, 0
-        self._under_way: dict[
-            Unit, tuple[float, float]
-        ] = {}  # seconds and bytes of what is not done
+        self._under_way: dict[Unit, tuple[float, float]] = {}  # seconds and bytes that are done
         self._began = time.perf_counter()
         size = sum(item.size for item in items)
         self._bar.reset(self._task, total=size or None, description=what)
