@@ -189,8 +189,8 @@ def compare(
         ]
         remove_folders([part / TAKES])
         comparison = _summed_up(source, info, takes, matched, variants, residuals)
-        with watch("writing the page"):
-            write_page(part, comparison.as_dict())
+        with watch("writing the page") as progress:
+            write_page(part, comparison.as_dict(), progress)
         written = {path.relative_to(part) for path in part.rglob("*")}
     remove_stale(folder, earlier, keep=written, source=source)
     return comparison
@@ -247,7 +247,7 @@ def _places(folder: Path, name: str, keep_unmatched: bool) -> list[Path]:
 
 def _dry_take(info: AudioInfo, rate: int, part: Path, watch: Watch) -> _Recording:
     if rate == info.rate:
-        return _Recording(name=DRY, path=info.path, heard=listen(info.path))
+        return _Recording(name=DRY, path=info.path, heard=_heard(DRY, info.path, watch))
     nothing_but_the_rate = RenderSettings(mix=0.0, oversampling=1, dc_block=0.0, rate=rate)
     take = _take(DRY, info, nothing_but_the_rate, part, 1, watch)
     return replace(take, settings=None, report=None)
@@ -260,7 +260,13 @@ def _take(
     exact = replace(settings, subtype="DOUBLE")
     with watch(f"rendering {name}") as progress:
         report = render_file(info.path, path, exact, jobs=jobs, progress=progress)
-    return _Recording(name=name, path=path, heard=listen(path), settings=settings, report=report)
+    heard = _heard(name, path, watch)
+    return _Recording(name=name, path=path, heard=heard, settings=settings, report=report)
+
+
+def _heard(name: str, path: Path, watch: Watch) -> Take:
+    with watch(f"listening to {name}") as progress:
+        return listen(path, progress)
 
 
 def _write(

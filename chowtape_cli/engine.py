@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chowtape_cli.dsp.chain import Batch, Job, LateDCBlocker, Task, finish, render_batch
-from chowtape_cli.dsp.coding import Coded, Coding, Extent, Packing, room, unpack
+from chowtape_cli.dsp.coding import Coded, Coding, Extent, Packing, code, extent, room, unpack
 from chowtape_cli.dsp.hysteresis import states_differ
 from chowtape_cli.dsp.path import SignalPath
 from chowtape_cli.dsp.segments import FILTER_REACH, Layout, cut, filtered_last, short
@@ -29,6 +29,7 @@ Raw = NDArray[np.uint8]
 Read = Callable[[Raw], int]
 
 _SHORT_BLOCK = 16_384  # frames that are read at once of a recording that may be short
+_DRY_BLOCK = 65_536  # and of one that is not rendered
 
 
 @dataclass
@@ -143,7 +144,8 @@ def render_blocks(
     """Render a recording; as many frames come out as go in.
 
     The same bytes come out with any pool or none: how the recording is cut depends on itself and
-    the settings alone, and every seam is checked in order.
+    the settings alone, and every seam is checked in order. Where nothing of the tape is heard, only
+    frames and peak are counted.
 
     Args:
         path: what to do.
@@ -160,6 +162,9 @@ def render_blocks(
         SampleError: a sample is NaN, Inf or absurdly large.
         WorkerError: the workers keep dying.
     """
+    if path.wet == 0.0:
+        yield from _dry(path, recording, coding, tally)
+        return
     frames, rate, channels = recording.frames, recording.rate, recording.channels
     if frames is not None and short(frames, path.oversampling):
         yield from _short(path, recording, coding, tally)
@@ -188,6 +193,22 @@ def render_blocks(
             coded = Coded(samples, batch.frames, batch.peak, batch.clipped)
             yield coded if end is None else end(coded, ticket)
             runner.release(ticket)
+
+
+def _dry(path: SignalPath, recording: Recording, coding: Coding, tally: Tally) -> Iterator[Coded]:
+    """Yield the source itself: where nothing of the tape is heard, none is rendered."""
+    channels, packing = recording.channels, recording.packing
+    raw = np.empty((_DRY_BLOCK, channels * packing.width), np.uint8)
+    size = len(raw)
+    while size == len(raw):
+        size = recording.read(raw)
+        samples = np.empty((size, channels))
+        unpack(raw[:size], packing, samples)
+        tally.peak = max(tally.peak, extent(samples, tally.frames).peak)
+        output = code(samples, coding, tally.frames, gain=path.trim)
+        tally.frames += size
+        if size:
+            yield output
 
 
 def _short(path: SignalPath, recording: Recording, coding: Coding, tally: Tally) -> Iterator[Coded]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +13,8 @@ from numpy.typing import NDArray
 from chowtape_cli.audio_files import Source
 from chowtape_cli.dsp.levels import LevelMeter
 from chowtape_cli.dsp.loudness import LoudnessMeter, gain_towards, integrated
+
+Progress = Callable[[int, "int | None", int], None]  # frames done, frames in all, sample rate
 
 
 @dataclass(frozen=True)
@@ -52,8 +54,12 @@ class Match:
     warnings: list[str | None]
 
 
-def listen(path: Path) -> Take:
+def listen(path: Path, progress: Progress | None = None) -> Take:
     """Measure a file.
+
+    Args:
+        path: the file.
+        progress: called with frames done, frames in all (or None) and the sample rate in Hz.
 
     Raises:
         AudioFileError: it can't be read.
@@ -65,6 +71,8 @@ def listen(path: Path) -> Take:
         for block in source.blocks():
             loudness.push(block)
             level.push(block)
+            if progress is not None:
+                progress(level.frames, source.info.frames, source.info.rate)
     return Take(loudness.blocks(), level.rms, level.frames, source.info.rate)
 
 

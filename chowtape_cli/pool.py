@@ -92,6 +92,10 @@ class Pool(AbstractContextManager["Pool"]):
                 return call.future.result()
             self.recover()
 
+    def forget(self, call: Call) -> None:
+        """Do without the result of a call; nobody does it again."""
+        self._calls.remove(call)
+
     def recover(self) -> None:
         """Start the workers again after one was killed, and do again what they held.
 
@@ -149,6 +153,8 @@ class _Runner:
         self._places = places
         self._stack = stack
         self._free: list[SharedMemory | None] = []
+        self._under_way: set[Call] = set()
+        stack.callback(self._forget)
 
     def room(self) -> Ticket:
         """Return a ticket for one more batch."""
@@ -172,21 +178,30 @@ class _Runner:
 
     def _submit(self, ticket: Ticket, before: Samples | None) -> Call:
         name = None if ticket.held.memory is None else ticket.held.memory.name
-        return self._pool.submit(
+        call = self._pool.submit(
             _render, name, self._job, self._places, ticket.frames, ticket.position, before
         )
+        self._under_way.add(call)
+        return call
 
     def result(self, ticket: Ticket, before: Samples | None = None) -> Batch:
         """Wait for a batch; where ``before`` is given, render it again from that state."""
         if before is not None:
             ticket.held.call = self._submit(ticket, before)
-        assert ticket.held.call is not None
-        batch: Batch = self._pool.result(ticket.held.call)
+        call = ticket.held.call
+        assert call is not None
+        self._under_way.remove(call)
+        batch: Batch = self._pool.result(call)
         return batch
 
     def release(self, ticket: Ticket) -> None:
         """Use the shared memory of a batch for another one."""
         self._free.append(ticket.held.memory)
+
+    def _forget(self) -> None:
+        """Do without what was not asked for any more: the recording came to an early end."""
+        for call in self._under_way:
+            self._pool.forget(call)
 
 
 def _remove(memory: SharedMemory) -> None:
@@ -223,7 +238,7 @@ _attached: dict[str, SharedMemory] = {}
 _ATTACHED_AT_MOST = 8
 
 
-def _attach(name: str) -> SharedMemory:
+def attach(name: str) -> SharedMemory:
     """In a worker: return shared memory, and let go of what has not been used for long."""
     memory = _attached.pop(name, None) or _opened(name)
     _attached[name] = memory
@@ -252,5 +267,5 @@ def _render(
     name: str | None, job: Job, places: Places, frames: int, position: int, before: Samples | None
 ) -> Batch:
     """In a worker: render a batch."""
-    views = _views(None if name is None else _attach(name), job, places)
+    views = _views(None if name is None else attach(name), job, places)
     return render_task(job, places, *views, frames, position, before)

@@ -455,6 +455,8 @@ def render_file(
 
 def _worth_workers(path: SignalPath, info: AudioInfo) -> bool:
     """Say whether a recording takes longer to render than workers take to start."""
+    if path.wet == 0.0:
+        return False
     return info.frames is None or info.frames * info.channels * path.oversampling > SOON_DONE
 
 

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from chowtape_cli.render import FileReport
 
 ProgressCall = Callable[[int, "int | None", int], None]
+BETWEEN_LOOKS = 0.1  # seconds: to draw a bar more often would take longer than some work
 
 
 def open_console(**options: bool) -> Console:
@@ -53,10 +55,15 @@ def to_whoever_listens() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def progress(name: str, *, enabled: bool = True) -> Iterator[ProgressCall | None]:
+def progress(
+    name: str, *, first: str | None = None, enabled: bool = True
+) -> Iterator[ProgressCall | None]:
     """Show a bar on stderr while the context is open, if stderr is a terminal.
 
-    Where it is not enabled, nor is any notice shown from here on.
+    Args:
+        name: of what is done.
+        first: of what is done before that.
+        enabled: where it is not, nor is any notice shown from here on.
 
     Yields:
         What to call with frames done, frames in all (or None) and the sample rate; None where
@@ -87,9 +94,14 @@ def progress(name: str, *, enabled: bool = True) -> Iterator[ProgressCall | None
         auto_refresh=False,  # it takes a thread, and a process that has more than one is not forked
     )
     with bar:
-        task = bar.add_task("loading the kernels", total=None, speed="")
+        task = bar.add_task(shown(first or name), total=None, speed="")
+        looked = 0.0
 
         def update(done: int, total: int | None, rate: int) -> None:
+            nonlocal looked
+            if time.perf_counter() - looked < BETWEEN_LOOKS:
+                return
+            looked = time.perf_counter()
             elapsed = bar.tasks[0].elapsed or 0.0
             speed = f"{done / rate / elapsed:.0f}x real time" if elapsed > 0 else ""
             bar.update(task, description=shown(name), completed=done, total=total, speed=speed)

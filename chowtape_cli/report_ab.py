@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,8 +15,9 @@ from rich.table import Table
 from rich.text import Text
 
 from chowtape_cli import __version__
+from chowtape_cli.errors import ChowtapeError
 from chowtape_cli.files import shown
-from chowtape_cli.report import open_console
+from chowtape_cli.report import open_console, to_whoever_listens
 
 if TYPE_CHECKING:
     from chowtape_cli.comparison import Comparison
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
 _HARMONICS = range(2, 11)
 _COLUMNS = 6  # of a matrix, side by side in 80 characters
 _NAME_WIDTH = 16
+_DONE = {"status": "done", "error": None}
 
 
 def print_comparison(folder: Path, comparison: Comparison) -> None:
@@ -114,7 +118,7 @@ def print_warnings(comparison: Comparison) -> None:
 
 def print_json(comparison: Comparison) -> None:
     """Print the comparison as one JSON object on stdout."""
-    print(json.dumps(comparison.as_dict(), indent=2, allow_nan=False))
+    _print_json(**_DONE, **comparison.as_dict())
 
 
 def print_null(nulled: Nulled, tolerance: float | None, *, passed: bool) -> None:
@@ -139,10 +143,31 @@ def print_null(nulled: Nulled, tolerance: float | None, *, passed: bool) -> None
 def print_null_json(nulled: Nulled, tolerance: float | None, *, passed: bool) -> None:
     """Print what is left between two files as JSON on stdout; a tolerance of -inf as a string."""
     finite = tolerance is None or math.isfinite(tolerance)
-    whole = {
-        "version": __version__,
+    _print_json(
+        version=__version__,
+        **_DONE,
         **nulled.as_dict(),
-        "tolerance_db": tolerance if finite else str(tolerance),
-        "passed": passed,
-    }
+        tolerance_db=tolerance if finite else str(tolerance),
+        passed=passed,
+    )
+
+
+@contextlib.contextmanager
+def failure_as_json(enabled: bool, **about: str) -> Iterator[None]:
+    """Print what fails in this context as JSON on stdout too, if that is wanted.
+
+    Args:
+        enabled: whether it is.
+        about: what else the JSON says.
+    """
+    try:
+        yield
+    except ChowtapeError as error:
+        if enabled:
+            with to_whoever_listens():
+                _print_json(version=__version__, status="failed", error=str(error), **about)
+        raise
+
+
+def _print_json(**whole: object) -> None:
     print(json.dumps(whole, indent=2, allow_nan=False))

@@ -18,7 +18,7 @@ from chowtape_cli.batch import BatchReport, Watch
 from chowtape_cli.errors import FileError
 from chowtape_cli.files import shown, write_whole
 from chowtape_cli.render import FileReport
-from chowtape_cli.report import open_console
+from chowtape_cli.report import BETWEEN_LOOKS, open_console
 from chowtape_cli.settings import RenderSettings
 
 if TYPE_CHECKING:
@@ -63,7 +63,8 @@ class _Bar(Watch, AbstractContextManager["_Bar"]):
 
     def begin(self, what: str, items: Sequence[Item]) -> None:
         """Start counting."""
-        self._what, self._files, self._done, self._seconds = what, len(items), 0, 0.0
+        self._files, self._done, self._seconds, self._bytes = len(items), 0, 0.0, 0
+        self._under_way: dict[Unit, tuple[float, float]] = {}  # seconds and bytes that are done
         self._began = time.perf_counter()
         size = sum(item.size for item in items)
         self._bar.reset(self._task, total=size or None, description=what)
@@ -74,6 +75,13 @@ class _Bar(Watch, AbstractContextManager["_Bar"]):
         self._works += [Path(item.source).name for item in unit]
         self._show()
 
+    def going(self, unit: Unit, done: int, total: int | None, rate: int) -> None:
+        """Count the part of a file that is done."""
+        share = done / total if total else 0.0
+        self._under_way[unit] = (done / rate, share * unit[0].size)
+        if time.perf_counter() - self._shown > BETWEEN_LOOKS:
+            self._show()
+
     def done(self, unit: Unit, reports: Sequence[FileReport]) -> None:
         """Count what is done."""
         for item in unit:
@@ -81,21 +89,25 @@ class _Bar(Watch, AbstractContextManager["_Bar"]):
                 self._works.remove(Path(item.source).name)
         self._done += len(reports)
         self._seconds += sum(report.seconds or 0.0 for report in reports)
-        self._bar.advance(self._task, sum(item.size for item in unit))
+        self._bytes += sum(item.size for item in unit)
+        self._under_way.pop(unit, None)
         self._show()
 
     def _show(self) -> None:
-        elapsed = time.perf_counter() - self._began
-        task = self._bar.tasks[0]
-        text = f"{self._done}/{self._files} files, {_duration(self._seconds)} of audio"
-        if elapsed > 0.5 and self._seconds:
-            text += f", {self._seconds / elapsed:.0f}x real time"
-        if elapsed > 0.5 and task.total and task.completed:
-            left = elapsed * (task.total - task.completed) / task.completed
+        self._shown = time.perf_counter()
+        elapsed = self._shown - self._began
+        total = self._bar.tasks[0].total
+        seconds = self._seconds + sum(part[0] for part in self._under_way.values())
+        completed = self._bytes + sum(part[1] for part in self._under_way.values())
+        text = f"{self._done}/{self._files} files, {_duration(seconds)} of audio"
+        if elapsed > 0.5 and seconds:
+            text += f", {seconds / elapsed:.0f}x real time"
+        if elapsed > 0.5 and total and completed:
+            left = elapsed * (total - completed) / completed
             text += f", {_duration(left)} left"
         names = ", ".join(map(shown, self._works[:_NAMES_AT_ONCE]))
         more = "…" if len(self._works) > _NAMES_AT_ONCE else ""
-        self._bar.update(self._task, text=f"{text}  {names}{more}")
+        self._bar.update(self._task, completed=completed, text=f"{text}  {names}{more}")
         self._bar.refresh()
 
 
@@ -165,6 +177,8 @@ def _sum(report: BatchReport) -> str:
         line += f"{speed:.0f} times real time"
     if report.trim_db:
         line += f"; all turned down by {-report.trim_db:.2f} dB, so that none clips"
+    if report.unmeasured:
+        line += f"; {report.unmeasured} not measured yet, which may lower the gain of the set"
     return line
 
 
@@ -179,6 +193,7 @@ def print_batch_json(report: BatchReport, settings: RenderSettings) -> None:
     last: dict[str, object] = {
         "left_alone": report.left_alone,
         "trim_db": report.trim_db,
+        "unmeasured": report.unmeasured,
         "stopped": report.stopped,
         "wall_seconds": wall,
         "realtime": _rendered_seconds(report) / wall if wall > 0 else None,

@@ -177,9 +177,13 @@ def shared_memory(pid: int) -> set[Path]:
 
 
 def at_work(pid: int, jobs: int) -> list[int]:
-    """The workers of a process, once as many as there are to be render in its shared memory."""
+    """The workers of a process, once as many as there are to be have somewhere to write to."""
     found = workers(pid)
-    return found if len(found) == jobs and all(map(shared_memory, found)) else []
+    return found if len(found) == jobs and all(map(_writes, found)) else []
+
+
+def _writes(pid: int) -> bool:
+    return bool(shared_memory(pid)) or any(file.endswith(".part") for file in _open_files(pid))
 
 
 def parts(folder: Path) -> list[Path]:

@@ -454,6 +454,30 @@ def test_null_refuses_what_cannot_be_subtracted(chowtape: Run, tmp_path: Path) -
     assert chowtape("null", "silence.wav", "silence.wav", "--tolerance", "-inf").returncode == 0
 
 
+def test_what_fails_is_in_the_json_too(chowtape: Run, tmp_path: Path) -> None:
+    write_wav(tmp_path / "a.wav", music(0.5, 44_100))
+    write_wav(tmp_path / "b.wav", music(0.4, 44_100))
+    nan = np.zeros((50_000, 1))
+    nan[40_000] = np.nan
+    write_wav(tmp_path / "nan.wav", nan)
+    variant = ("--variant", "A:drive=0.1")
+    for arguments, about, words in (
+        (("ab", "missing.wav", "ab", *variant), {"source": "missing.wav"}, "no such file"),
+        (("ab", "nan.wav", "ab", *variant), {"source": "nan.wav"}, "frame 40000 is NaN"),
+        (("ab", "a.wav", "ab", "--variant", "A:weights=none.npz,mode=stn"), {}, "none.npz"),
+        (("null", "a.wav", "b.wav"), {"a": "a.wav", "b": "b.wav"}, "differ in length"),
+    ):
+        result = chowtape(*arguments, "--json")
+        whole = json.loads(result.stdout)
+        assert whole["status"] == "failed"
+        assert whole.items() >= about.items()
+        assert words in whole["error"]
+        check_one_line(chowtape(*arguments, "--json", "-q"), 1, words)
+    for arguments in (("ab", "a.wav", "ab", *variant), ("null", "a.wav", "a.wav")):
+        whole = json.loads(chowtape(*arguments, "--json").stdout)
+        assert (whole["status"], whole["error"]) == ("done", None)
+
+
 def in_chunks(samples: NDArray[np.float64], seed: int) -> list[NDArray[np.float64]]:
     sizes = np.random.default_rng(seed).integers(0, 5000, 2 * len(samples) // 2500 + 2)
     return np.split(samples, np.minimum(np.cumsum(sizes), len(samples)))

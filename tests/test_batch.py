@@ -444,6 +444,29 @@ def test_one_gain_keeps_a_whole_set_from_clipping(
     assert json.loads(again.stdout)["trim_db"] == whole["trim_db"]
 
 
+def test_a_dry_run_knows_the_gain_of_a_set_as_far_as_it_was_measured(
+    chowtape: Run, tmp_path: Path
+) -> None:
+    hot_set(tmp_path / "in", "PCM_24")
+    hot = ("render", "in", "out", "--headroom", "set", "--output-gain", 9)
+    first = chowtape(*hot, "--dry-run", "--json")
+    whole = json.loads(first.stdout)
+    assert (whole["trim_db"], whole["unmeasured"]) == (0.0, 3)
+    assert set(statuses(first).values()) == {"planned"}
+    made = json.loads(chowtape(*hot, "--json").stdout)
+    assert made["trim_db"] < 0
+    again = chowtape(*hot, "--dry-run", "--json")
+    whole = json.loads(again.stdout)
+    assert (whole["trim_db"], whole["unmeasured"]) == (made["trim_db"], 0)
+    assert set(statuses(again).values()) == {"up to date"}
+    plain = chowtape("render", "in", "out", "--output-gain", 9, "--dry-run", "--json")
+    assert set(statuses(plain).values()) == {"outdated"}
+    stem(tmp_path / "in" / "new.wav")
+    more = chowtape(*hot, "--dry-run")
+    assert "3 up to date" in more.stdout
+    assert "1 not measured yet" in more.stdout
+
+
 def test_a_set_that_does_not_clip_is_left_at_its_level(chowtape: Run, tmp_path: Path) -> None:
     hot_set(tmp_path / "in", "PCM_24")
     result = chowtape("render", "in", "out", "--headroom", "set", "--json", "--output-gain", -9)
@@ -489,6 +512,19 @@ def test_a_terminal_sees_how_far_a_batch_is(start: Start, tmp_path: Path) -> Non
     assert re.search(r"\d+x real time", text)
     assert re.search(r"0:\d\d left", text)
     assert re.search(r"\b\d+\.wav", text)
+
+
+@pytest.mark.parametrize(
+    ("count", "seconds", "jobs"), [(1, 60.0, 2), (2, 40.0, 2), (1, 40.0, 1)],
+    ids=["shared by all workers", "each in a worker", "without workers"],
+)  # fmt: skip
+def test_a_terminal_sees_how_far_a_file_of_a_batch_is(
+    start: Start, tmp_path: Path, count: int, seconds: float, jobs: int
+) -> None:
+    for i in range(count):
+        stem(tmp_path / "in" / f"{i}.wav", seconds, subtype="FLOAT")
+    shown = seen(start, "render", "in", "out", "--os", 32, "--jobs", jobs, columns=140)
+    assert re.search(rf"\b0/{count} files, 0:[1-5]\d of audio, \d+x real time, 0:\d\d left", shown)
 
 
 def peak_memory(folder: Path, *arguments: object) -> int:

@@ -127,6 +127,32 @@ def test_a_terminal_gets_a_progress_bar(start: Start, tmp_path: Path) -> None:
         assert words in text
 
 
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (
+            ("ab", "in.wav", "ab", "--variant", "A:drive=0.9", "--jobs", "1"),
+            ("measuring a sine", "listening to dry", "rendering A", "listening to A",
+             "matching A", "subtracting", "writing the page", "100%"),
+        ),
+        (("null", "in.wav", "in.wav"), ("in.wav - in.wav", "100%")),
+        (("plot", "spectrum", "in.wav"), ("loading matplotlib", "in.wav", "drawing")),
+        (("plot", "loop"), ("loading matplotlib", "magnetising", "drawing")),
+        (("demo", "there"), ("rendering drums", "rendering keys")),
+        (("bench", "--seconds", "0.1", "--mode", "nr8", "--os", "2"),
+         ("making music", "bare solver", "rendering", "timing the stages")),
+    ],
+    ids=["ab", "null", "plot spectrum", "plot loop", "demo", "bench"],
+)  # fmt: skip
+def test_a_terminal_sees_what_is_being_done(
+    start: Start, tmp_path: Path, arguments: tuple[str, ...], expected: tuple[str, ...]
+) -> None:
+    write_wav(tmp_path / "in.wav", music(1.0, 44_100))
+    shown = seen(start, *arguments, columns=100)
+    for words in expected:
+        assert words in shown
+
+
 def test_names_that_no_encoding_knows(chowtape: Run, tmp_path: Path) -> None:
     name = os.fsdecode(b"caf\xe9 \xff.wav")
     write_wav(tmp_path / "in.wav", music(0.1, 44_100)).rename(tmp_path / name)
@@ -169,6 +195,29 @@ def test_the_demo_needs_no_file(chowtape: Run, tmp_path: Path) -> None:
     assert again.returncode == 1
     assert "--overwrite" in again.stderr
     assert chowtape("demo", "there", "--overwrite").returncode == 0
+
+
+def test_no_tape_is_computed_where_none_is_heard(chowtape: Run, tmp_path: Path) -> None:
+    x = 20 * music(3.0, 44_100)
+    x[7, 1] = -0.0
+    for name, samples in (("long", x), ("short", x[:9000]), ("shorter", x[:8000])):
+        write_wav(tmp_path / "in" / f"{name}.wav", samples, subtype="FLOAT")
+    wild = ("--mode", "rk2", "--drive", 1, "--sat", 1, "--bias", 1, "--os", 1, "--json")
+    heard = json.loads(chowtape("render", "in", "wet", *wild).stdout)["files"]
+    assert all(file["resets"] for file in heard)
+    assert heard[0]["guard_clips"]
+    result = chowtape("render", "in", "dry", "--mix", 0, *wild)
+    assert (result.returncode, result.stderr) == (0, "")
+    for file in json.loads(result.stdout)["files"]:
+        assert (file["guard_clips"], file["resets"], file["seam_repairs"]) == (0, 0, 0)
+        assert file["peak_in_dbfs"] == file["peak_out_dbfs"] > 12
+        ours, source = (sf.read(tmp_path / file[key])[0] for key in ("output", "source"))
+        assert ours.tobytes() == source.tobytes()
+    x[-1] = np.nan
+    write_wav(tmp_path / "nan.wav", x)
+    refused = chowtape("render", "nan.wav", "out.wav", "--mix", 0)
+    assert refused.returncode == 1
+    assert f"frame {len(x) - 1} is NaN" in refused.stderr
 
 
 def test_the_library_offers_what_the_command_uses(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from conftest import Run, music, write_wav
 from processes import (
+    COMPILING,
     Process,
     Start,
     kill,
@@ -170,6 +171,30 @@ def test_an_interrupted_run_on_a_cluster_is_taken_up(
     assert result.returncode == 0, result.stderr
     statuses = {file["status"] for file in told(result.stdout)}
     assert statuses == {"rendered", "up to date"}
+
+
+@pytest.mark.parametrize("comes", [True, False], ids=["one comes", "none comes"])
+def test_one_line_says_that_a_cluster_has_no_workers(
+    start: Start, tmp_path: Path, comes: bool
+) -> None:
+    write_wav(tmp_path / "in" / "a.wav", music(0.1, 44_100))
+    cluster = Cluster(tmp_path / "cluster", 0, nanny=False)
+    try:
+        process = start("render", "in", "out", "--dask", cluster.address)
+        assert process.stderr is not None
+        line = process.stderr.readline().replace(COMPILING, "") or process.stderr.readline()
+        assert line.startswith(f"chowtape: the scheduler at {cluster.address} has no workers yet")
+        if comes:
+            worker = cluster._start("worker", cluster.address, "--nthreads", "1", "--no-dashboard")
+            cluster.processes.append(worker)
+        else:
+            os.killpg(process.pid, signal.SIGINT)
+        _, stderr = said(process)
+    finally:
+        cluster.end()
+    assert process.returncode == (0 if comes else 130)
+    assert len(stderr.splitlines()) == (0 if comes else 1)
+    assert (tmp_path / "out" / "a.wav").exists() == comes
 
 
 @pytest.mark.parametrize(

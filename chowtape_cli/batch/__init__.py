@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -99,7 +100,8 @@ class BatchReport:
     Attributes:
         files: one report a source, in order of their places.
         left_alone: how many files were no audio, by extension.
-        trim_db: the gain that all outputs got.
+        trim_db: the gain that all outputs got; in a dry run, as far as it is known.
+        unmeasured: in a dry run, how many files may lower it, for they were not measured yet.
         wall_seconds: how long it took.
         stopped: why it ended before it was through, if it did.
     """
@@ -107,6 +109,7 @@ class BatchReport:
     files: list[FileReport]
     left_alone: dict[str, int] = field(default_factory=dict)
     trim_db: float = 0.0
+    unmeasured: int = 0
     wall_seconds: float = 0.0
     stopped: str | None = None
 
@@ -126,6 +129,9 @@ class Watch:
     def started(self, unit: Unit) -> None:
         """Hear that files are in the works."""
 
+    def going(self, unit: Unit, done: int, total: int | None, rate: int) -> None:
+        """Hear how far a file is: frames done, frames in all (or None) and the sample rate."""
+
     def done(self, unit: Unit, reports: Sequence[FileReport]) -> None:
         """Hear what became of files."""
 
@@ -143,8 +149,7 @@ def run_batch(request: BatchRequest, watch: Watch | None = None) -> BatchReport:
     items = _items(request)
     manifest = Manifest(request.destination)
     if request.dry_run:
-        files = [_planned(request, manifest, item) for item in items]
-        return BatchReport(_unreadable(request) + files, request.sources.left_alone)
+        return _dry_run(request, manifest, items)
     run = _Run(request, manifest, watch or Watch())
     try:
         trim_db = run.through(items)
@@ -205,12 +210,25 @@ def _items(request: BatchRequest) -> list[Item]:
     ]
 
 
+def _dry_run(request: BatchRequest, manifest: Manifest, items: Sequence[Item]) -> BatchReport:
+    """Return the report of what would be done; a set gets the gain that is known from before."""
+    trim_db, unmeasured = 0.0, 0
+    if request.headroom:
+        known = _known_gains(manifest, {item.place: _recipe(manifest, item) for item in items})
+        trim_db, unmeasured = _lowest(known.values()), len(items) - len(known)
+    files = [_planned(request, manifest, replace(item, trim_db=trim_db)) for item in items]
+    return BatchReport(
+        _unreadable(request) + files, request.sources.left_alone, trim_db, unmeasured
+    )
+
+
 def _planned(request: BatchRequest, manifest: Manifest, item: Item) -> FileReport:
     decided = _decided(request, manifest, item, _recipe(manifest, item))
     if isinstance(decided, FileReport):
         return decided
     try:
-        return plan_file(item.source, item.output, item.settings, overwrite=decided.overwrite)
+        plan = plan_file(item.source, item.output, item.settings, overwrite=decided.overwrite)
+        return replace(plan, trim_db=item.trim_db)
     except ChowtapeError as error:
         return failed_report(item.source, item.output, error, item.settings)
 
@@ -279,23 +297,17 @@ class _Run:
 
     def _find_headroom(self, items: Sequence[Item]) -> float:
         """Return the gain in dB, 0 at most, that keeps every output from clipping."""
-        gains, unknown = [1.0], []
         recipes = {item.place: _recipe(self._manifest, item) for item in items}
-        for item in items:
-            gain = self._manifest.gain(item.place, recipes[item.place])
-            if gain is None:
-                unknown.append(replace(item, measured=True))
-            else:
-                gains.append(gain)
+        gains = _known_gains(self._manifest, recipes)
+        unknown = [replace(item, measured=True) for item in items if item.place not in gains]
         self._begin("measuring", unknown)
         for item, report in self._each(unknown):
             if report.status == "failed":
                 self.reports[item.place] = report
                 continue
-            gains.append(_gain_of(report))
-            self._manifest.note_gain(item.place, recipes[item.place], gains[-1])
-        gain = min(gains)
-        return math.floor(2000.0 * math.log10(gain)) / 100.0 if gain < 1.0 else 0.0
+            gains[item.place] = _gain_of(report)
+            self._manifest.note_gain(item.place, recipes[item.place], gains[item.place])
+        return _lowest(gains.values())
 
     def _render(self, items: Sequence[Item]) -> None:
         """Render what needs it, and note in the manifest what became of it."""
@@ -362,8 +374,10 @@ class _Run:
             if self.stopped is not None:
                 return
             self._started((item,), recipes)
-            yield from self._heard((item,), render_unit((item,), self._pool))
-        for event, unit, outcome in self._crew.render(self._until_stopped(rest, together)):
+            going = partial(self._watch.going, (item,))
+            yield from self._heard((item,), render_unit((item,), self._pool, going))
+        units = self._until_stopped(rest, together)
+        for event, unit, outcome in self._crew.render(units, self._watch.going):
             if event == "started":
                 self._started(unit, recipes)
             elif outcome is not None:
@@ -405,6 +419,18 @@ class _Run:
         limit = max(share, _SHARED_BYTES)
         big = sorted((item for item in items if item.size > limit), key=lambda item: -item.size)
         return big, [item for item in items if item.size <= limit]
+
+
+def _known_gains(manifest: Manifest, recipes: Mapping[str, Recipe]) -> dict[str, float]:
+    """Return the gains that outputs bear, by place, where they were measured before."""
+    gains = {place: manifest.gain(place, made) for place, made in recipes.items()}
+    return {place: gain for place, gain in gains.items() if gain is not None}
+
+
+def _lowest(gains: Iterable[float]) -> float:
+    """Return the lowest of some gains in dB, 0 at most."""
+    gain = min(gains, default=1.0)
+    return math.floor(2000.0 * math.log10(gain)) / 100.0 if gain < 1.0 else 0.0
 
 
 def _gain_of(report: FileReport) -> float:

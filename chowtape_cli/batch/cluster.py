@@ -15,14 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from chowtape_cli import __version__
-from chowtape_cli.batch.crew import killed
+from chowtape_cli.batch.crew import Going, killed
 from chowtape_cli.batch.units import Item, Outcome, Unit, render_unit
 from chowtape_cli.errors import ClusterError, MissingPackageError
 from chowtape_cli.files import shown
+from chowtape_cli.notices import tell
 from chowtape_cli.pool import LIVES
 from chowtape_cli.render import FileReport
 
-_PATIENCE = 5  # seconds in which a scheduler has to answer
+_PATIENCE = 5  # seconds in which a scheduler has to answer, and to have workers
 
 
 class Dask(AbstractContextManager["Dask"]):
@@ -52,6 +53,7 @@ class Dask(AbstractContextManager["Dask"]):
             if address == "local":
                 where = stack.enter_context(self._local_cluster(jobs))
             self._client = stack.enter_context(self._connected(where, address))
+            self._wait_for_a_worker(address)
             self._check_workers(address)
             self._stack = stack.pop_all()
 
@@ -77,6 +79,19 @@ class Dask(AbstractContextManager["Dask"]):
                 "check the address, such as tcp://host:8786"
             ) from error
 
+    def _wait_for_a_worker(self, address: str) -> None:
+        try:
+            try:
+                self._client.wait_for_workers(1, timeout=_PATIENCE)
+            except self._distributed.TimeoutError:
+                tell(
+                    f"the scheduler at {shown(address)} has no workers yet; waiting for one, "
+                    "Ctrl-C to give up"
+                )
+                self._client.wait_for_workers(1)
+        except OSError as error:
+            raise self._lost(error) from error
+
     def _check_workers(self, address: str) -> None:
         """Make sure that those who are there now can give the same bytes."""
         try:
@@ -97,8 +112,13 @@ class Dask(AbstractContextManager["Dask"]):
         """Leave the cluster, and end it if it is our own."""
         self._stack.close()
 
-    def render(self, units: Iterator[Unit]) -> Iterator[tuple[str, Unit, Outcome | None]]:
-        """See `Crew.render`; raises ClusterError if the scheduler goes away."""
+    def render(
+        self, units: Iterator[Unit], _going: Going
+    ) -> Iterator[tuple[str, Unit, Outcome | None]]:
+        """See `Crew.render`; raises ClusterError if the scheduler goes away.
+
+        How far a file is that is not done, nobody here knows.
+        """
         waiting: dict[Any, Unit] = {}
         suspects: deque[Unit] = deque()
         accused: set[Unit] = set()

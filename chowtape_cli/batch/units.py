@@ -20,7 +20,7 @@ from chowtape_cli.dsp.short import render_short
 from chowtape_cli.engine import read_all
 from chowtape_cli.errors import AudioFileError, ChowtapeError, DiskFullError, SampleError
 from chowtape_cli.files import check_not_full, shown
-from chowtape_cli.render import FileReport, Preparation, Tape, failed_report
+from chowtape_cli.render import FileReport, Preparation, Progress, Tape, failed_report
 from chowtape_cli.settings import RenderSettings
 
 if TYPE_CHECKING:
@@ -91,13 +91,16 @@ class Outcome:
     full: str | None = None
 
 
-def render_unit(unit: Unit, pool: Pool | None = None) -> Outcome:
+def render_unit(unit: Unit, pool: Pool | None = None, progress: Progress | None = None) -> Outcome:
     """Render every file of a unit; one that fails leaves the others alone.
 
     Args:
         unit: what to render.
         pool: worker processes for the segments of each file; None to render here.
+        progress: see `render_file`; is called where the unit is one file.
     """
+    if len(unit) > 1:
+        progress = None
     reports: dict[Item, FileReport] = {}
     try:
         with ExitStack() as stack:
@@ -107,10 +110,11 @@ def render_unit(unit: Unit, pool: Pool | None = None) -> Outcome:
                 if ready is None:
                     continue
                 info = ready.source.info
-                if len(unit) > 1 and info.frames and short(info.frames, item.settings.oversampling):
+                is_short = info.frames and short(info.frames, item.settings.oversampling)
+                if len(unit) > 1 and is_short and item.settings.mix > 0.0:
                     alike.setdefault(info.rate, []).append((item, ready))
                 else:
-                    _finish(item, ready, partial(ready.tape, pool), reports)
+                    _finish(item, ready, partial(ready.tape, pool), reports, progress)
             for rate, together in alike.items():
                 _render_together(together, rate, reports)
     except DiskFullError as error:
@@ -160,10 +164,17 @@ def _attempted(item: Item, reports: dict[Item, FileReport], stack: ExitStack) ->
     return None
 
 
-def _finish(item: Item, ready: Preparation, tape: Tape, reports: dict[Item, FileReport]) -> None:
+def _finish(
+    item: Item,
+    ready: Preparation,
+    tape: Tape,
+    reports: dict[Item, FileReport],
+    progress: Progress | None = None,
+) -> None:
     """Write, or measure, what is rendered."""
     with _blamed(item, reports):
-        reports[item] = ready.measure(tape) if item.measured else ready.write(tape)
+        finish = ready.measure if item.measured else ready.write
+        reports[item] = finish(tape, progress)
 
 
 def _again(rendered: list[Coded], _place: Opens | None) -> Iterator[Coded]:

@@ -78,15 +78,16 @@ def ab(
     from chowtape_cli import report, report_ab
     from chowtape_cli.comparison import compare
 
-    comparison = compare(
-        source,
-        folder,
-        settings,
-        keep_unmatched=keep_unmatched,
-        overwrite=overwrite,
-        jobs=jobs or os.cpu_count() or 1,
-        watch=partial(report.progress, enabled=not quiet),
-    )
+    with report_ab.failure_as_json(json, source=str(source)):
+        comparison = compare(
+            source,
+            folder,
+            settings,
+            keep_unmatched=keep_unmatched,
+            overwrite=overwrite,
+            jobs=jobs or os.cpu_count() or 1,
+            watch=partial(report.progress, enabled=not quiet),
+        )
     with report.to_whoever_listens():
         if json:
             report_ab.print_json(comparison)

@@ -36,7 +36,10 @@ def null(a: Path, b: Path, tolerance: float | None, json: bool, quiet: bool) -> 
     from chowtape_cli import report, report_ab
     from chowtape_cli.measure import null_files
 
-    with report.progress(f"{a.name} - {b.name}", enabled=not quiet) as progress:
+    with (
+        report_ab.failure_as_json(json, a=str(a), b=str(b)),
+        report.progress(f"{a.name} - {b.name}", enabled=not quiet) as progress,
+    ):
         tested = null_files(a, b, progress)
     level = tested.residual.residual_db
     passed = tolerance is None or level is None or level <= tolerance

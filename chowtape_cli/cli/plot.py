@@ -50,10 +50,12 @@ class Outlet:
     def check(self) -> None:
         """Raise what stands in the way before anything is computed."""
         from chowtape_cli.plots import canvas, terminal
+        from chowtape_cli.report import status
 
         if self.path is not None:
             canvas.check_place(self.path, overwrite=self.overwrite)
-            canvas.check_installed()
+            with status("loading matplotlib"):
+                canvas.check_installed()
         if self.terminal:
             terminal.check_installed()
 
@@ -67,9 +69,11 @@ class Outlet:
         """Write the picture, then print what was asked for."""
         from chowtape_cli.files import shown, write_whole
         from chowtape_cli.plots import canvas
+        from chowtape_cli.report import status
 
         if self.path is not None:
-            content = canvas.picture(draw, size, self.path.suffix, dark=self.dark)
+            with status("drawing"):
+                content = canvas.picture(draw, size, self.path.suffix, dark=self.dark)
             write_whole(self.path, content)
         if self.json:
             numbers()

@@ -260,7 +260,8 @@ def run_file(request: RenderRequest) -> int:
     source, destination = map(Path, request.paths)
     settings = request.plan.for_file(source.name)
     exit_code = 0
-    with report.progress(source.name, enabled=not request.quiet) as progress:
+    first = "loading the kernels"
+    with report.progress(source.name, first=first, enabled=not request.quiet) as progress:
         try:
             if request.skip_existing and os.path.lexists(destination):
                 outcome = FileReport(

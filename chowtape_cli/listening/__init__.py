@@ -12,7 +12,7 @@ from __future__ import annotations
 import base64
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ from numpy.typing import NDArray
 from chowtape_cli.audio_files import Source, as_flac
 from chowtape_cli.files import write_whole
 
+Progress = Callable[[int, "int | None", int], None]  # frames done, frames in all, sample rate
+
 PIECE_FRAMES = 1 << 19
 _BLOCK_FRAMES = 1 << 16
 _LABEL_RATE = 48_000
@@ -29,7 +31,9 @@ _HERE = Path(__file__).parent
 _STATIC = sorted(path for path in _HERE.iterdir() if path.suffix in (".css", ".js"))
 
 
-def write_page(folder: Path, comparison: Mapping[str, Any]) -> None:
+def write_page(
+    folder: Path, comparison: Mapping[str, Any], progress: Progress | None = None
+) -> None:
     """Write index.html and what it needs into a folder that holds the variants' audio.
 
     Files of an earlier page are replaced; index.html comes last, once all it needs is there.
@@ -38,6 +42,7 @@ def write_page(folder: Path, comparison: Mapping[str, Any]) -> None:
         folder: where the page goes; each variant's ``path`` is relative to it.
         comparison: what ``chowtape ab --json`` prints: ``version``, ``source``, ``rate`` (Hz),
             ``channels``, ``frames``, ``seconds``, ``target_lufs``, ``variants`` and ``nulls``.
+        progress: called with frames done, frames in all and the sample rate in Hz.
 
     Raises:
         AudioFileError: a variant's audio can't be read.
@@ -47,6 +52,7 @@ def write_page(folder: Path, comparison: Mapping[str, Any]) -> None:
     page = folder / "page"
     written = set()
     highest = 0.0
+    done, total = 0, comparison["frames"] * len(comparison["variants"])
     for number, variant in enumerate(comparison["variants"]):
         for place, piece in enumerate(_pieces(folder / variant["path"])):
             peak = float(np.abs(piece).max(initial=0.0))
@@ -54,6 +60,9 @@ def write_page(folder: Path, comparison: Mapping[str, Any]) -> None:
             script = page / "audio" / f"{number}-{place}.js"
             write_whole(script, _audio_script(number, place, piece, peak))
             written.add(script)
+            done += len(piece)
+            if progress is not None:
+                progress(done, total, comparison["rate"])
     for stale in set((page / "audio").glob("*.js")) - written:
         stale.unlink()
     for path in _STATIC:
