@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from chowtape_cli.dsp.chain import Batch, Job, LateDCBlocker, Task, finish, render_batch
+from chowtape_cli.dsp.chain import LateDCBlocker, render_batch
 from chowtape_cli.dsp.coding import Coded, Coding, Extent, Packing, code, extent, room, unpack
 from chowtape_cli.dsp.hysteresis import states_differ
-from chowtape_cli.dsp.path import SignalPath
+from chowtape_cli.dsp.path import SignalPath, finish
 from chowtape_cli.dsp.segments import FILTER_REACH, Layout, cut, filtered_last, short
 from chowtape_cli.dsp.short import render_short
+from chowtape_cli.dsp.tasks import Batch, Job, Task
 from chowtape_cli.places import Opens, Places, Ticket, into, render_task, within
 
 if TYPE_CHECKING:
@@ -95,8 +96,11 @@ class Runner(Protocol):
     def submit(self, ticket: Ticket) -> None:
         """Render a batch; its source is in its place."""
 
-    def result(self, ticket: Ticket, before: Samples | None = None) -> Batch:
-        """Wait for a batch; where ``before`` is given, render it again from that state."""
+    def result(self, ticket: Ticket) -> Batch:
+        """Wait for a batch."""
+
+    def correct(self, ticket: Ticket, before: Samples, earlier: Batch) -> Batch:
+        """Render a batch again, as far as it differs for beginning in another state."""
 
     def release(self, ticket: Ticket) -> None:
         """Let go of a batch whose samples have been used."""
@@ -123,11 +127,11 @@ class _Here:
     def submit(self, ticket: Ticket) -> None:
         """It is rendered when it is asked for."""
 
-    def result(self, ticket: Ticket, before: Samples | None = None) -> Batch:
-        return render_task(
-            self._job, self._places, ticket.region, ticket.out, ticket.frames, ticket.position,
-            before,
-        )  # fmt: skip
+    def result(self, ticket: Ticket) -> Batch:
+        return render_task(self._job, self._places, ticket)
+
+    def correct(self, ticket: Ticket, before: Samples, earlier: Batch) -> Batch:
+        return render_task(self._job, self._places, ticket, before, earlier)
 
     def release(self, ticket: Ticket) -> None:
         """Nothing is held."""
@@ -184,11 +188,10 @@ def render_blocks(
         before = None
         for ticket in _ahead(runner, batches):
             batch = runner.result(ticket)
-            if before is not None and states_differ(before, batch.first_state):
-                tally.seam_repairs += 1
-                batch = runner.result(ticket, before)
-            tally.add(batch.frames, batch.source, batch.resets, batch.repairs)
-            before = batch.last_state
+            if before is not None and states_differ(before, batch.begins[0]):
+                batch = runner.correct(ticket, before, batch)
+            tally.add(batch.frames, batch.source, int(batch.resets.sum()), batch.repairs)
+            before = batch.next_begin
             samples = None if ticket.out is None else ticket.out[: batch.frames]
             coded = Coded(samples, batch.frames, batch.peak, batch.clipped)
             yield coded if end is None else end(coded, ticket)

@@ -9,8 +9,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from chowtape_cli.dsp.chain import Batch, Job, Take, Task, render_batch
+from chowtape_cli.dsp.chain import render_batch
 from chowtape_cli.dsp.coding import Put, Stored
+from chowtape_cli.dsp.tasks import Batch, Job, Take, Task
 
 Samples = NDArray[np.float64]
 Raw = NDArray[np.uint8]
@@ -55,30 +56,6 @@ def into(out: Stored, position: int) -> Put:
     return put
 
 
-def render_task(
-    job: Job,
-    places: Places,
-    region: Raw | None,
-    out: Stored | None,
-    frames: int,
-    position: int,
-    before: Samples | None,
-) -> Batch:
-    """Render a batch whose source, and output, are either in memory or have places in files."""
-    with ExitStack() as stack:
-        if places.source is not None:
-            take = stack.enter_context(places.source.open())
-        else:
-            assert region is not None
-            take = within(region, position - job.layout.lead)
-        if places.output is not None:
-            put = stack.enter_context(places.output.open())
-        else:
-            assert out is not None
-            put = into(out, position)
-        return render_batch(job, Task(frames, position, take, put), before)
-
-
 @dataclass
 class Ticket:
     """A batch that is on its way.
@@ -96,3 +73,29 @@ class Ticket:
     held: Any = None
     frames: int = 0
     position: int = 0
+
+
+def render_task(
+    job: Job,
+    places: Places,
+    ticket: Ticket,
+    before: Samples | None = None,
+    earlier: Batch | None = None,
+) -> Batch:
+    """Render a batch whose source, and output, are either in memory or have places in files.
+
+    Arguments as in `render_batch`.
+    """
+    position = ticket.position
+    with ExitStack() as stack:
+        if places.source is not None:
+            take = stack.enter_context(places.source.open())
+        else:
+            assert ticket.region is not None
+            take = within(ticket.region, position - job.layout.lead)
+        if places.output is not None:
+            put = stack.enter_context(places.output.open())
+        else:
+            assert ticket.out is not None
+            put = into(ticket.out, position)
+        return render_batch(job, Task(ticket.frames, position, take, put), before, earlier)

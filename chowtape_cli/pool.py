@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chowtape_cli.dsp.chain import Batch, Job
 from chowtape_cli.dsp.coding import Stored, stored_as
+from chowtape_cli.dsp.tasks import Batch, Job
 from chowtape_cli.errors import WorkerError
 from chowtape_cli.places import Places, Ticket, render_task
 from chowtape_cli.workers import ask, signals_held_back, workers
@@ -174,25 +174,26 @@ class _Runner:
 
     def submit(self, ticket: Ticket) -> None:
         """Render a batch; its source is in its place."""
-        ticket.held.call = self._submit(ticket, None)
+        ticket.held.call = self._submit(ticket)
 
-    def _submit(self, ticket: Ticket, before: Samples | None) -> Call:
+    def _submit(self, ticket: Ticket, *more: Samples | Batch) -> Call:
         name = None if ticket.held.memory is None else ticket.held.memory.name
         call = self._pool.submit(
-            _render, name, self._job, self._places, ticket.frames, ticket.position, before
+            _render, name, self._job, self._places, ticket.frames, ticket.position, *more
         )
         self._under_way.add(call)
         return call
 
-    def result(self, ticket: Ticket, before: Samples | None = None) -> Batch:
-        """Wait for a batch; where ``before`` is given, render it again from that state."""
-        if before is not None:
-            ticket.held.call = self._submit(ticket, before)
-        call = ticket.held.call
-        assert call is not None
-        self._under_way.remove(call)
-        batch: Batch = self._pool.result(call)
+    def result(self, ticket: Ticket) -> Batch:
+        """Wait for a batch."""
+        self._under_way.remove(ticket.held.call)
+        batch: Batch = self._pool.result(ticket.held.call)
         return batch
+
+    def correct(self, ticket: Ticket, before: Samples, earlier: Batch) -> Batch:
+        """Render a batch again, as far as it differs for beginning in another state."""
+        ticket.held.call = self._submit(ticket, before, earlier)
+        return self.result(ticket)
 
     def release(self, ticket: Ticket) -> None:
         """Use the shared memory of a batch for another one."""
@@ -264,8 +265,8 @@ def _opened(name: str) -> SharedMemory:
 
 
 def _render(
-    name: str | None, job: Job, places: Places, frames: int, position: int, before: Samples | None
+    name: str | None, job: Job, places: Places, frames: int, position: int, *more: Any
 ) -> Batch:
-    """In a worker: render a batch."""
+    """In a worker: render a batch; more arguments as in `render_task`."""
     views = _views(None if name is None else attach(name), job, places)
-    return render_task(job, places, *views, frames, position, before)
+    return render_task(job, places, Ticket(*views, None, frames, position), *more)

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from chowtape_cli.dsp.chain import Take
 from chowtape_cli.dsp.coding import Put, Stored
+from chowtape_cli.dsp.tasks import Take
 from chowtape_cli.errors import AudioFileError
 from chowtape_cli.files import check_not_full, shown
 

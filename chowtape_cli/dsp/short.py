@@ -11,14 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chowtape_cli.dsp.buffers import lend
-from chowtape_cli.dsp.chain import finish
 from chowtape_cli.dsp.coding import Coded, Coding, Extent, extent
 from chowtape_cli.dsp.filters import DCBlocker
 from chowtape_cli.dsp.hysteresis import GUARD
 from chowtape_cli.dsp.kernels import LANES
 from chowtape_cli.dsp.kernels.lanes import gather, scatter
 from chowtape_cli.dsp.lanes import Lanes
-from chowtape_cli.dsp.path import SignalPath
+from chowtape_cli.dsp.path import SignalPath, finish
 from chowtape_cli.dsp.segments import FILTER_REACH
 
 Samples = NDArray[np.float64]

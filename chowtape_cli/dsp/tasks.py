@@ -1,0 +1,158 @@
+"""What is rendered at once: a run of segments of one recording, and what becomes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chowtape_cli.dsp.coding import Coding, Extent, Packing, Put
+from chowtape_cli.dsp.filters import DCBlocker
+from chowtape_cli.dsp.hysteresis import Hysteresis
+from chowtape_cli.dsp.path import SignalPath
+from chowtape_cli.dsp.segments import Cuts, Layout
+
+Samples = NDArray[np.float64]
+Frames = NDArray[np.int64]
+# Gives so many packed frames of the source from one on, Shape: (frames, bytes), until the next
+# call; zeros before the first frame and after the last.
+Take = Callable[[int, int], NDArray[np.uint8]]
+
+
+@dataclass(frozen=True)
+class Job:
+    """How a recording is rendered.
+
+    Attributes:
+        path: what to do.
+        rate: sample rate in Hz.
+        channels: how many it has.
+        layout: how it is cut.
+        packing: how the source is stored.
+        coding: how the output is stored.
+    """
+
+    path: SignalPath
+    rate: int
+    channels: int
+    layout: Layout
+    packing: Packing
+    coding: Coding
+
+    @property
+    def rows(self) -> int:
+        """Frames of source that a whole batch takes."""
+        return self.layout.lead + self.layout.batch + self.layout.ahead
+
+
+@dataclass(frozen=True)
+class Task:
+    """One batch.
+
+    Attributes:
+        frames: of output.
+        position: the frame of the recording that the first one is.
+        take: gives the source, from ``layout.lead`` frames before the batch to ``layout.ahead``
+            frames after it; what it gives beyond that does not matter.
+        put: takes the output.
+    """
+
+    frames: int
+    position: int
+    take: Take
+    put: Put
+
+
+class Piece(NamedTuple):
+    """Some frames of a segment's output, from one before another, and what was counted in them."""
+
+    first: int
+    last: int
+    peak: float
+    clipped: int
+
+
+class Trail(NamedTuple):
+    """The states of the tape that a segment has passed.
+
+    Attributes:
+        rows: of the raised rate, from the seam, Shape: (states,).
+        states: those before the rows, Shape: (states, rows of a state, channels).
+    """
+
+    rows: Frames
+    states: Samples
+
+    def at(self, row: int) -> Samples | None:
+        """Return the state before a row, None where it was not noted."""
+        place = int(np.searchsorted(self.rows, row))
+        if place < len(self.rows) and self.rows[place] == row:
+            state: Samples = self.states[place]
+            return state
+        return None
+
+
+@dataclass
+class Batch:
+    """What became of a batch, segment by segment: enough to compute some of them again.
+
+    Attributes:
+        frames: of output.
+        source: the extent of the source.
+        cuts: where its segments lie.
+        begins: the tape's state at each segment's seam, Shape: (segments, rows, channels).
+        ends: the same at its end.
+        next_begin: that at the seam that the next batch begins with, Shape: (rows, channels).
+        dc_begins: that of the high-pass at each seam, Shape: (segments, STATE, channels).
+        dc_ends: the same at its end.
+        resets: how often a solver ran away and was set back to zero, Shape: (segments, channels).
+        pieces: the output of each segment.
+        trails: of each segment, the newest last.
+        repairs: seams that disagreed.
+    """
+
+    frames: int
+    source: Extent
+    cuts: Cuts
+    begins: Samples
+    ends: Samples
+    next_begin: Samples
+    dc_begins: Samples
+    dc_ends: Samples
+    resets: Samples
+    pieces: list[list[Piece]]
+    trails: list[list[Trail]]
+    repairs: int = 0
+
+    @classmethod
+    def empty(cls, job: Job, frames: int, source: Extent, cuts: Cuts) -> Batch:
+        """Return a batch of which nothing is known yet."""
+        segments = len(cuts.lead_ins)
+        tape = (Hysteresis.state_rows(job.path.network), job.channels)
+        high_pass = (DCBlocker.STATE, job.channels)
+        return cls(
+            frames=frames,
+            source=source,
+            cuts=cuts,
+            begins=np.zeros((segments, *tape)),
+            ends=np.zeros((segments, *tape)),
+            next_begin=np.zeros(tape),
+            dc_begins=np.zeros((segments, *high_pass)),
+            dc_ends=np.zeros((segments, *high_pass)),
+            resets=np.zeros((segments, job.channels)),
+            pieces=[[] for _ in range(segments)],
+            trails=[[] for _ in range(segments)],
+        )
+
+    @property
+    def peak(self) -> float:
+        """The largest sample of output, before it was rounded or clipped."""
+        return max(piece.peak for pieces in self.pieces for piece in pieces)
+
+    @property
+    def clipped(self) -> int:
+        """Samples of output that were beyond full scale."""
+        return sum(piece.clipped for pieces in self.pieces for piece in pieces)
