@@ -216,7 +216,7 @@ def _converted(
     """Return floating-point output at the rate that was asked for."""
     if settings.rate in (None, rate):
         for coded in tape:
-            yield np.asarray(coded.samples, np.float64)
+            yield np.array(coded.samples, np.float64)  # it is filled anew for the next one
         return
     converter = RateConverter(rate, settings.rate or rate, channels)
     for coded in tape:

@@ -128,6 +128,36 @@ def test_every_filter_gets_the_past_it_needs(
     np.testing.assert_allclose(pieces, whole, rtol=0, atol=1e-8)
 
 
+def phrases(frames: int, seed: int) -> NDArray[np.float64]:
+    """Music with gaps of digital silence, and one of hardly anything, in stereo."""
+    chance = np.random.default_rng(seed)
+    x = np.resize(music(4.0, RATE, 2, seed), (frames, 2))
+    at = 0
+    while at < frames:
+        sound, gap = chance.integers(2_000, (40_000, 150_000))
+        quiet = chance.choice([0.0, 0.0, 0.0, 1e-5])
+        x[at + sound : at + sound + gap] *= quiet
+        at += sound + gap
+    return x
+
+
+@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("dc_block", [0.0, 35.0, 400.0])
+@pytest.mark.parametrize("mode", ["nr8", "stn", "rk2"])
+def test_what_is_repaired_is_as_one_run_would_have_it(
+    monkeypatch: pytest.MonkeyPatch, mode: str, dc_block: float, seed: int
+) -> None:
+    """In silence the tape forgets nothing: seams are wrong there, between batches too."""
+    x = phrases(8 * RATE, seed)
+    settings = RenderSettings(mode=mode, dc_block=dc_block)
+    monkeypatch.setattr(segments, "LONGEST", 8192)  # so that there are several batches
+    pieces = render_array(x, RATE, settings)
+    assert pieces.seam_repairs > 3
+    monkeypatch.setattr(segments, "SHORT", len(x))
+    whole = render_array(x, RATE, settings)
+    np.testing.assert_allclose(pieces.samples, whole.samples, rtol=0, atol=1e-8)
+
+
 @pytest.fixture(scope="module")
 def long_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three minutes, at 8x long enough that workers are started."""
