@@ -22,7 +22,7 @@ Stored = NDArray[Any]  # float64, or integers left-justified in int32; or packed
 # Takes frames, a few at a time and in any order: the first one's place in the recording, and them.
 Put = Callable[[int, Stored], None]
 
-DITHER_SEED = 0x7A9E
+DITHER_SEED = 1 << 40  # where in the stream of noise the first sample of a file is
 LARGEST = 1e30  # full scales; past that single precision overflows once gains are applied
 _AT_ONCE = 16_384  # frames: what is between two steps stays in the cache
 
@@ -207,33 +207,22 @@ def _code(
     found: Samples,
 ) -> int:
     """Fill ``out``, note the peak in ``found``, and return how many samples were clipped."""
-    from chowtape_cli.dsp.kernels.samples import FIRST_COUNT, mix, mix_to_integers
+    from chowtape_cli.dsp.kernels.samples import (
+        FIRST_COUNT,
+        mix,
+        mix_to_dithered_integers,
+        mix_to_integers,
+    )
 
     found[FIRST_COUNT] = 0.0
     a, b = wet.reshape(-1), dry.reshape(-1)
     if coding.bits is None:
         mix(a, b, gain, share, out.reshape(-1), found)
         return int(found[FIRST_COUNT].sum()) if coding.limited else 0
-    if coding.dither:
-        mixed = np.empty(wet.shape)
-        mix(a, b, gain, share, mixed.reshape(-1), found)
-        return _dither(mixed, coding.bits, position, out)
     full_scale = 2.0 ** (coding.bits - 1)
-    mix_to_integers(a, b, gain, share, full_scale, out.reshape(-1), found)
+    if coding.dither:
+        number = DITHER_SEED + position * wet.shape[1]
+        mix_to_dithered_integers(a, b, gain, share, full_scale, number, out.reshape(-1), found)
+    else:
+        mix_to_integers(a, b, gain, share, full_scale, out.reshape(-1), found)
     return int(found[FIRST_COUNT].sum())
-
-
-def _dither(samples: Samples, bits: int, position: int, out: Stored) -> int:
-    """Fill ``out`` with rounded samples and return how many were clipped."""
-    # one stream of random numbers dithers a file from its first sample on, two for each
-    bit_generator = np.random.PCG64(DITHER_SEED)
-    bit_generator.advance(2 * samples.shape[1] * position)
-    random = np.random.Generator(bit_generator)
-    lowest, highest = -(2.0 ** (bits - 1)), 2.0 ** (bits - 1) - 1.0
-    scaled = samples * 2.0 ** (bits - 1)
-    rounded = np.rint(scaled)
-    triangular = random.random((*scaled.shape, 2)) @ np.array([1.0, -1.0])
-    rounded = np.where(rounded == scaled, rounded, np.rint(scaled + triangular))
-    held = np.clip(rounded, lowest, highest)
-    out[:] = held * 2.0 ** (32 - bits)
-    return int(np.count_nonzero(held != rounded))

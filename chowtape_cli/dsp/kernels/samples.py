@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chowtape_cli.dsp.kernels import LANES
-from chowtape_cli.native import kernel
+from chowtape_cli.native import inlined, kernel
 
 # rows of the accumulators
 PEAK, FIRST_COUNT, SECOND_COUNT = 0, 1, 2
@@ -108,6 +108,56 @@ def mix_to_integers(
         held = min(max(rounded, -full_scale), highest)
         found[FIRST_COUNT, 0] += 0.0 if held == rounded else 1.0
         out[at] = np.int32(held * step)
+
+
+@inlined
+def _triangular(number: int) -> float:
+    """Return the number-th value of a noise whose density is a triangle over +-1.
+
+    The two halves of what SplitMix64 gives at that place, one less the other (G. Steele, D. Lea and
+    C. Flood, "Fast Splittable Pseudorandom Number Generators", OOPSLA 2014): any place of the
+    stream is as near as the next one.
+    """
+    z = np.uint64(number) * np.uint64(0x9E3779B97F4A7C15)
+    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    z = z ^ (z >> np.uint64(31))
+    one, other = np.int64(z >> np.uint64(32)), np.int64(z & np.uint64(0xFFFFFFFF))
+    return (one - other) * (1.0 / 4294967296.0)
+
+
+@kernel
+def mix_to_dithered_integers(
+    wet: NDArray[np.float64],
+    dry: NDArray[np.float64],
+    gain: float,
+    share: float,
+    full_scale: float,
+    number: int,
+    out: NDArray[np.int32],
+    found: NDArray[np.float64],
+) -> None:
+    """The same, dithered but for samples that are integers already.
+
+    ``number`` is the place of the first sample in its file: the noise depends on it alone.
+    """
+    step = 2147483648.0 / full_scale
+    highest = full_scale - 1.0
+    for start in range(0, wet.size, LANES):
+        count = min(LANES, wet.size - start)
+        a, b = wet[start : start + count], dry[start : start + count]
+        to = out[start : start + count]
+        for i in range(count):
+            value = gain * a[i] + share * b[i]
+            size = abs(value)
+            found[PEAK, i] = size if size > found[PEAK, i] else found[PEAK, i]
+            scaled = value * full_scale
+            noise = _triangular(number + start + i)
+            rounded = np.rint(scaled)
+            rounded = rounded if rounded == scaled else np.rint(scaled + noise)
+            held = min(max(rounded, -full_scale), highest)
+            found[FIRST_COUNT, i] += 0.0 if held == rounded else 1.0
+            to[i] = np.int32(held * step)
 
 
 @kernel
