@@ -338,8 +338,8 @@ def test_a_full_disk_stops_the_batch_with_one_message(
 
 
 def test_fail_fast_ends_with_the_first_failure(chowtape: Run, tmp_path: Path) -> None:
-    many_seconds(tmp_path / "in", 40, 1.6)
-    x = music(1.6, 44_100, 2)
+    many_seconds(tmp_path / "in", 40, 7.0)  # too long to be rendered together
+    x = music(7.0, 44_100, 2)
     x[99] = np.nan
     write_wav(tmp_path / "in" / "0" / "0.wav", x)  # the biggest, which comes first
     for jobs in (1, 2):

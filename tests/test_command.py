@@ -138,7 +138,7 @@ def test_a_terminal_gets_a_progress_bar(start: Start, tmp_path: Path) -> None:
         (("null", "in.wav", "in.wav"), ("in.wav - in.wav", "100%")),
         (("plot", "spectrum", "in.wav"), ("loading matplotlib", "in.wav", "drawing")),
         (("plot", "loop"), ("loading matplotlib", "magnetising", "drawing")),
-        (("demo", "there"), ("rendering drums", "rendering keys")),
+        (("demo", "there"), ("rendering keys",)),  # the others may be too quick to be seen
         (("bench", "--seconds", "0.1", "--mode", "nr8", "--os", "2"),
          ("making music", "bare solver", "rendering", "timing the stages")),
     ],

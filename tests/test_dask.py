@@ -42,10 +42,11 @@ class Cluster:
         )
         wait_until(lambda: where.exists() and where.read_text().strip().endswith("}"), scheduler)
         self.address: str = json.loads(where.read_text())["address"]
-        self.workers = [
-            self._begin("worker", self.address, "--nthreads", "1", "--no-nanny")
-            for _ in range(workers)
-        ]
+        self.workers = [self.begin_worker() for _ in range(workers)]
+
+    def begin_worker(self) -> Process:
+        """Start one more worker."""
+        return self._begin("worker", self.address, "--nthreads", "1", "--no-nanny")
 
     def _begin(self, what: str, *options: str) -> Process:
         return self._start.program(
@@ -178,20 +179,16 @@ def test_one_line_says_that_a_cluster_has_no_workers(
     start: Start, tmp_path: Path, comes: bool
 ) -> None:
     write_wav(tmp_path / "in" / "a.wav", music(0.1, 44_100))
-    cluster = Cluster(tmp_path / "cluster", 0, nanny=False)
-    try:
-        process = start("render", "in", "out", "--dask", cluster.address)
-        assert process.stderr is not None
-        line = process.stderr.readline().replace(COMPILING, "") or process.stderr.readline()
-        assert line.startswith(f"chowtape: the scheduler at {cluster.address} has no workers yet")
-        if comes:
-            worker = cluster._start("worker", cluster.address, "--nthreads", "1", "--no-dashboard")
-            cluster.processes.append(worker)
-        else:
-            os.killpg(process.pid, signal.SIGINT)
-        _, stderr = said(process)
-    finally:
-        cluster.end()
+    cluster = Cluster(start, tmp_path / "cluster", 0)
+    process = start("render", "in", "out", "--dask", cluster.address)
+    assert process.stderr is not None
+    line = process.stderr.readline().replace(COMPILING, "") or process.stderr.readline()
+    assert line.startswith(f"chowtape: the scheduler at {cluster.address} has no workers yet")
+    if comes:
+        cluster.begin_worker()
+    else:
+        os.killpg(process.pid, signal.SIGINT)
+    _, stderr = said(process)
     assert process.returncode == (0 if comes else 130)
     assert len(stderr.splitlines()) == (0 if comes else 1)
     assert (tmp_path / "out" / "a.wav").exists() == comes
