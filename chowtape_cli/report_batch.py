@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -16,7 +17,14 @@ from typing import TYPE_CHECKING, Any, Literal
 from chowtape_cli import __version__
 from chowtape_cli.batch import BatchReport, Watch
 from chowtape_cli.errors import FileError
-from chowtape_cli.files import shown, write_whole
+from chowtape_cli.files import (
+    make_folders,
+    make_part_file,
+    missing_folders,
+    remove_folders,
+    shown,
+    write_whole,
+)
 from chowtape_cli.render import FileReport
 from chowtape_cli.report import open_console
 from chowtape_cli.settings import RenderSettings
@@ -199,16 +207,31 @@ def check_csv(path: Path) -> None:
     """Raise FileError where a report can't be written, or would replace something else."""
     if path.is_dir():
         raise FileError(f"{shown(path)}: is a folder; name a file such as report.csv")
+    if path.exists() and not path.is_file():
+        raise FileError(f"{shown(path)}: is a pipe or device; name a file such as report.csv")
     try:
         with path.open("rb") as file:
             begins = file.read(len(_CSV_BEGINS))
     except FileNotFoundError:
+        _check_room(path)
         return
     except OSError as error:
         message = f"{shown(path)}: can't be read ({error.strerror}); name another file"
         raise FileError(message) from error
     if begins not in (b"", _CSV_BEGINS):
         raise FileError(f"{shown(path)}: exists already and is no report; name another file")
+    _check_room(path)
+
+
+def _check_room(path: Path) -> None:
+    """Raise FileError where no file can be made, before hours are spent on what it would say."""
+    place = Path(os.path.realpath(path))
+    missing = missing_folders(place.parent)
+    try:
+        make_folders(place.parent)
+        make_part_file(place).unlink()
+    finally:
+        remove_folders(missing)
 
 
 def write_csv(path: Path, files: Sequence[FileReport]) -> None:

@@ -243,3 +243,21 @@ def test_options_that_contradict_each_other(chowtape: Run, tmp_path: Path) -> No
             chowtape, tmp_path, "in", "out", "--skip-existing", other,
             words=(other, "--skip-existing"),
         )  # fmt: skip
+
+
+def test_a_report_takes_the_place_of_nothing_else(chowtape: Run, tmp_path: Path) -> None:
+    stems(tmp_path / "in", "d/a.wav")
+    stems(tmp_path, "s.wav")
+    (tmp_path / "link").symlink_to("out")
+    for report in ("out/d/a.wav", "out/D/a.WAV", "link/d/a.wav", "out/.chowtape.jsonl", "out/d",
+                   "out/d/a.wav/report.csv"):  # fmt: skip
+        check_refused(chowtape, tmp_path, "in", "out", "--report", report, words=("--report",))
+    for report in ("so.wav", "./so.wav"):
+        check_refused(chowtape, tmp_path, "s.wav", "so.wav", "--report", report, words=("so.wav",))
+    check_refused(chowtape, tmp_path, "in", "out", "--report", "s.wav/r", words=("s.wav",), code=1)
+    check_refused(
+        chowtape, tmp_path, "in", "out", "--report", "/proc/none/r.csv", words=("/proc/none",), code=1
+    )
+    done = chowtape("render", "in", "out", "--report", "out/d/report.csv")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "d" / "report.csv").read_text().startswith("source,output,")

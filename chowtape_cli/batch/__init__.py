@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from chowtape_cli.audio_files.formats import INTEGER_BITS
 from chowtape_cli.batch.crew import Alone, Workers
+from chowtape_cli.batch.manifest import NAME as MANIFEST
 from chowtape_cli.batch.manifest import (
     OUTDATED,
     UNKNOWN,
@@ -25,6 +26,7 @@ from chowtape_cli.batch.sources import (
     Sources,
     check_apart,
     check_distinct,
+    check_report,
     find_sources,
     place_of,
 )
@@ -74,6 +76,7 @@ class BatchRequest:
         dry_run: report what would be done, and do nothing.
         jobs: worker processes.
         dask: address of a Dask scheduler, ``local``, or None.
+        report: what is written afterwards, and may be in the way of nothing; None for nothing.
     """
 
     sources: Sources
@@ -90,6 +93,7 @@ class BatchRequest:
     dry_run: bool = False
     jobs: int = 1
     dask: str | None = None
+    report: Path | None = None
 
 
 @dataclass
@@ -191,6 +195,9 @@ def _items(request: BatchRequest) -> list[Item]:
     ]
     check_distinct(list(zip(found, places, strict=True)))
     check_apart(request.sources, request.destination, places)
+    if request.report is not None:
+        written = [request.destination / place for place in (MANIFEST, *places)]
+        check_report(request.report, [*written, *(Path(one.path) for one in found)])
     return [
         Item(
             source=one.path,

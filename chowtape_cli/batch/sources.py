@@ -274,11 +274,28 @@ def place_of(
     return str(result)
 
 
+def check_report(report: Path, others: Iterable[Path]) -> None:
+    """Raise PlanError where a report would take the place of another file, or stand in its way."""
+    place = Path(os.path.realpath(report))
+    key, above = _key(place), set(map(_key, place.parents))
+    for path in others:
+        other = _real(path.parent) / path.name
+        if _key(other) in {key, *above} or key in map(_key, other.parents):
+            raise PlanError(
+                f"--report {shown(report)}: is in the place of {shown(path)}; name another file"
+            )
+
+
+def _key(place: Path | PurePosixPath | str) -> str:
+    """Return what is the same for names that are one file on some file system."""
+    return unicodedata.normalize("NFC", str(place)).casefold()
+
+
 def check_distinct(places: Sequence[tuple[Found, str]]) -> None:
     """Raise PlanError where two sources would write one file, whatever the file system is like."""
     taken: dict[str, str] = {}
     for found, place in places:
-        key = unicodedata.normalize("NFC", place).casefold()
+        key = _key(place)
         if key in taken:
             raise PlanError(
                 f"{shown(taken[key])} and {shown(found.path)} would both become {shown(place)}; "

@@ -157,7 +157,7 @@ class RenderRequest:
     "--report",
     type=click.Path(path_type=Path),
     metavar="FILE.csv",
-    help="Write a line about each file to a CSV file.",
+    help="Write a line about each file to a CSV file; an earlier report is replaced.",
 )
 @option("Run", "--json", is_flag=True, help="Print the report as JSON on stdout.")
 @option("Run", "--quiet", "-q", is_flag=True, help="Print nothing but errors.")
@@ -258,6 +258,10 @@ def run_file(request: RenderRequest) -> int:
     from chowtape_cli.render import FileReport, failed_report, plan_file, render_file
 
     source, destination = map(Path, request.paths)
+    if request.report is not None:
+        from chowtape_cli.batch.sources import check_report
+
+        check_report(request.report, (source, destination))
     settings = request.plan.for_file(source.name)
     exit_code = 0
     with report.progress(source.name, enabled=not request.quiet) as progress:
@@ -341,4 +345,5 @@ def _batch_request(request: RenderRequest) -> BatchRequest:
         dry_run=request.dry_run,
         jobs=request.jobs,
         dask=request.dask,
+        report=request.report,
     )
