@@ -42,6 +42,7 @@ from chowtape_cli.files import (
     remove_part_files,
     shown,
 )
+from chowtape_cli.neural.catalogue import check_networks
 from chowtape_cli.render import FileReport, failed_report, plan_file, signal_path
 
 if TYPE_CHECKING:
@@ -140,6 +141,7 @@ def run_batch(request: BatchRequest, watch: Watch | None = None) -> BatchReport:
     Raises:
         PlanError: sources and destination do not go together; nothing was rendered.
         FileError: the destination's manifest can't be read or written.
+        BankError: networks can't be read; nothing was rendered.
         MissingPackageError: Dask is not installed.
         ClusterError: it does not answer.
     """
@@ -198,6 +200,7 @@ def _items(request: BatchRequest) -> list[Item]:
     if request.report is not None:
         written = [request.destination / place for place in (MANIFEST, *places)]
         check_report(request.report, [*written, *(Path(one.path) for one in found)])
+    check_networks(settings)
     return [
         Item(
             source=one.path,
