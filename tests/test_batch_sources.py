@@ -256,8 +256,51 @@ def test_a_report_takes_the_place_of_nothing_else(chowtape: Run, tmp_path: Path)
         check_refused(chowtape, tmp_path, "s.wav", "so.wav", "--report", report, words=("so.wav",))
     check_refused(chowtape, tmp_path, "in", "out", "--report", "s.wav/r", words=("s.wav",), code=1)
     check_refused(
-        chowtape, tmp_path, "in", "out", "--report", "/proc/none/r.csv", words=("/proc/none",), code=1
+        chowtape,
+        tmp_path,
+        "in",
+        "out",
+        "--report",
+        "/proc/none/r.csv",
+        words=("/proc/none",),
+        code=1,
     )
     done = chowtape("render", "in", "out", "--report", "out/d/report.csv")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out" / "d" / "report.csv").read_text().startswith("source,output,")
+
+
+def test_templates_that_ask_for_too_much_or_are_wrong(chowtape: Run, tmp_path: Path) -> None:
+    stems(tmp_path / "in", "a.wav")
+    for template, *words in (
+        ("{number:1000000000}{ext}", "too wide", "20"),
+        ("{drive:.999999999f}{ext}", "too wide"),
+        ("{number:{number}}{ext}", "{number:{number}} can't be filled in"),
+        ("{mode.__class__}{ext}", "{mode.__class__} can't be filled in", "there are: stem name"),
+        ("{mode[0]}{ext}", "{mode[0]} can't be filled in"),
+        ("{0}{ext}", "{0} can't be filled in"),
+        ("{stem", "brace", "{{"),
+        ("{stem}}{ext}", "brace"),
+        ("{mode:d}{ext}", "{mode:d} can't be filled in with nr8"),
+    ):
+        check_refused(chowtape, tmp_path, "in", "out", "--name", template, words=tuple(words))
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ((), "a--.wav"),
+        (("--mode", "stn"), "a-2x4-.wav"),
+        (("--mode", "stn", "--weights", "2x8", "--rate", 48_000), "a-2x8-48000.wav"),
+    ],
+)
+def test_what_is_left_open_is_empty_in_names(
+    chowtape: Run, tmp_path: Path, options: tuple[object, ...], name: str
+) -> None:
+    stems(tmp_path / "in", "a.wav")
+    found = outputs(
+        chowtape(
+            "render", "in", "out", "--json", "--name", "{stem}-{weights}-{rate}{ext}", *options
+        )
+    )
+    assert set(found.values()) == {f"out/{name}"}

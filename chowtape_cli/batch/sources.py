@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
+from string import Formatter
 
 from chowtape_cli.audio_files.formats import EXTENSIONS
 from chowtape_cli.errors import FileError, PlanError
 from chowtape_cli.files import shown
+from chowtape_cli.neural.catalogue import DEFAULT_ARCHITECTURE
 from chowtape_cli.patterns import is_glob, matches
 from chowtape_cli.settings import RenderSettings
+
+_WIDEST = 20  # characters that a field of a name may be told to take
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,12 +262,7 @@ def place_of(
     if name is None:
         return str(place.with_suffix(suffix))
     known = {"stem": place.stem, "name": place.name, "ext": suffix, "number": number}
-    try:
-        filled = name.format(**known, **settings.as_dict())
-    except (KeyError, IndexError, ValueError, AttributeError, TypeError) as error:
-        fields = " ".join([*known, *settings.as_dict()])
-        message = f"--name {name}: {error} can't be filled in; there are: {fields}"
-        raise PlanError(message) from error
+    filled = fill(name, {**known, **_in_names(settings)})
     result = place.parent / filled
     if filled.startswith("/") or ".." in result.parts:
         raise PlanError(f"--name {name}: makes {shown(filled)}; name a file below the destination")
@@ -272,6 +272,47 @@ def place_of(
             "end it with {ext} or .wav"
         )
     return str(result)
+
+
+def _in_names(settings: RenderSettings) -> dict[str, object]:
+    """Return settings as they are in names: what is left open is empty."""
+    values = {name: "" if value is None else value for name, value in settings.as_dict().items()}
+    if settings.mode == "stn":
+        values["weights"] = Path(settings.weights or DEFAULT_ARCHITECTURE).stem
+    return values
+
+
+def fill(template: str, known: Mapping[str, object]) -> str:
+    """Fill in the fields of a ``--name`` template.
+
+    Raises:
+        PlanError: it is malformed, or names what there is not.
+    """
+
+    def wrong(what: str) -> PlanError:
+        return PlanError(f"--name {shown(template)}: {what}")
+
+    try:
+        parts = list(Formatter().parse(template))
+    except ValueError as error:
+        message = "has a brace without its counterpart, so it can't be filled in; write {{ for {"
+        raise wrong(message) from error
+    filled = []
+    for text, name, form, conversion in parts:
+        filled.append(text)
+        if name is None:
+            continue
+        if name not in known or conversion:
+            field = f"{name}!{conversion}" if conversion else name
+            raise wrong(f"{{{field}}} can't be filled in; there are: {' '.join(known)}")
+        if any(int(digits) > _WIDEST for digits in re.findall(r"\d+", form or "")):
+            raise wrong(f"{{{name}:{form}}} is too wide; give {_WIDEST} or less")
+        try:
+            filled.append(format(known[name], form or ""))
+        except (ValueError, TypeError) as error:
+            value = shown(str(known[name])) or "nothing"
+            raise wrong(f"{{{name}:{form}}} can't be filled in with {value}") from error
+    return "".join(filled)
 
 
 def check_report(report: Path, others: Iterable[Path]) -> None:
