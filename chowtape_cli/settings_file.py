@@ -7,7 +7,7 @@ import json
 import re
 import sys
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path, PurePath
 
@@ -48,16 +48,29 @@ class SettingsPlan:
     base: RenderSettings
     overrides: tuple[tuple[str, Values], ...] = ()
 
-    def for_file(self, relative: PurePath | str) -> RenderSettings:
-        """Return the settings of a source, by its path from the folder that it was found in."""
-        path = relative.as_posix() if isinstance(relative, PurePath) else relative
+    def for_file(self, *paths: PurePath | str) -> RenderSettings:
+        """Return the settings of a source, by its paths: patterns may be like any of them."""
         values: dict[str, object] = {}
         for pattern, changes in self.overrides:
-            if matches(pattern, path):
+            if _chooses(pattern, paths):
                 values.update(changes)
         if values.get("mode", self.base.mode) != "stn":
             values.pop("weights", None)  # one pattern's networks under another one's solver
         return _over(self.base, values)
+
+    def idle(self, files: Iterable[Sequence[str]]) -> list[str]:
+        """Return the patterns that choose none of the files, each given by its paths."""
+        files = list(files)
+        return [
+            pattern
+            for pattern, _ in self.overrides
+            if not any(_chooses(pattern, paths) for paths in files)
+        ]
+
+
+def _chooses(pattern: str, paths: Iterable[PurePath | str]) -> bool:
+    texts = (path.as_posix() if isinstance(path, PurePath) else path for path in paths)
+    return any(matches(pattern, text) for text in texts)
 
 
 def load_plan(path: Path | None, given: Values) -> SettingsPlan:

@@ -304,3 +304,23 @@ def test_what_is_left_open_is_empty_in_names(
         )
     )
     assert set(found.values()) == {f"out/{name}"}
+
+
+def test_patterns_mean_the_same_with_more_sources(chowtape: Run, tmp_path: Path) -> None:
+    stems(tmp_path / "stems", "drums/snare.wav", "bass.wav")
+    stems(tmp_path / "small", "a.wav")
+    (tmp_path / "tape.toml").write_text('["drums/**"]\ndrive = 0.7\n["small/*"]\ndrive = 0.9\n')
+    result = chowtape("render", "stems", "small", "out", "--settings", "tape.toml", "--json")
+    assert result.stderr == ""
+    files = json.loads(result.stdout)["files"]
+    assert {file["output"]: file["settings"]["drive"] for file in files} == {
+        "out/stems/drums/snare.wav": 0.7, "out/stems/bass.wav": 0.5, "out/small/a.wav": 0.9,
+    }  # fmt: skip
+    wanted = ("--include", "drums/**", "--include", "small/*")
+    found = outputs(chowtape("render", "stems", "small", "out2", "--json", *wanted))
+    assert set(found) == {"stems/drums/snare.wav", "small/a.wav"}
+    some = chowtape("render", "stems", "out3", "--settings", "tape.toml")
+    (line,) = some.stderr.splitlines()
+    assert 'warning: the settings of "small/*" are for none of these files' in line
+    quiet = chowtape("render", "stems", "out4", "--settings", "tape.toml", "--quiet")
+    assert quiet.stderr == ""

@@ -43,6 +43,7 @@ from chowtape_cli.files import (
     shown,
 )
 from chowtape_cli.neural.catalogue import check_networks
+from chowtape_cli.notices import tell
 from chowtape_cli.render import FileReport, failed_report, plan_file, signal_path
 
 if TYPE_CHECKING:
@@ -190,7 +191,7 @@ def _items(request: BatchRequest) -> list[Item]:
             "name another one"
         )
     run = f"{secrets.token_hex(4)}-"
-    settings = [request.plan.for_file(one.relative) for one in found]
+    settings = [request.plan.for_file(*one.paths) for one in found]
     places = [
         place_of(one, own, number, request.name, request.extension)
         for number, (one, own) in enumerate(zip(found, settings, strict=True), 1)
@@ -201,6 +202,8 @@ def _items(request: BatchRequest) -> list[Item]:
         written = [request.destination / place for place in (MANIFEST, *places)]
         check_report(request.report, [*written, *(Path(one.path) for one in found)])
     check_networks(settings)
+    for pattern in request.plan.idle(one.paths for one in found):
+        tell(f'warning: the settings of "{shown(pattern)}" are for none of these files')
     return [
         Item(
             source=one.path,

@@ -29,12 +29,19 @@ class Found:
     Attributes:
         path: where it is.
         relative: its place below the destination, with ``/`` between names.
+        inside: its path from the top of the folder that it was found in.
         size: in bytes, 0 where it can't be told.
     """
 
     path: str
     relative: str
+    inside: str
     size: int
+
+    @property
+    def paths(self) -> tuple[str, str]:
+        """What patterns are compared with."""
+        return self.relative, self.inside
 
 
 @dataclass(frozen=True)
@@ -81,10 +88,13 @@ class Sources:
     include: Sequence[str] = ()
     exclude: Sequence[str] = ()
 
-    def wants(self, relative: str) -> bool:
-        """Say whether the patterns let a place through."""
-        chosen = not self.include or any(matches(one, relative) for one in self.include)
-        return chosen and not any(matches(one, relative) for one in self.exclude)
+    def wants(self, *paths: str) -> bool:
+        """Say whether the patterns let a file through that has these paths."""
+
+        def any_of(patterns: Sequence[str]) -> bool:
+            return any(matches(one, path) for one in patterns for path in paths)
+
+        return (not self.include or any_of(self.include)) and not any_of(self.exclude)
 
 
 def find_sources(
@@ -122,17 +132,17 @@ def find_sources(
     if not given and not listed:
         raise PlanError(f"{files_from}: names no file; write a path a line")
     once = {(found.path, found.relative): found for found in sources.files}
-    wanted = [found for found in once.values() if sources.wants(found.relative)]
+    wanted = [found for found in once.values() if sources.wants(*found.paths)]
     sources.files = sorted(wanted, key=lambda found: found.relative)
     return sources
 
 
-def _found(path: Path, relative: str) -> Found:
+def _found(path: Path, relative: str, inside: str | None = None) -> Found:
     try:
         size = path.stat().st_size
     except OSError:  # whoever opens it will say why
         size = 0
-    return Found(str(path), relative, size)
+    return Found(str(path), relative, inside or relative, size)
 
 
 def _search(sources: Sources, search: Search) -> int:
@@ -157,17 +167,17 @@ def _search(sources: Sources, search: Search) -> int:
             inside = (below / name).as_posix()
             if search.pattern is None or search.chooses(inside):
                 count += 1
-                _add(sources, Path(here) / name, search.prefix + inside)
+                _add(sources, Path(here) / name, search.prefix, inside)
     return count
 
 
-def _add(sources: Sources, path: Path, relative: str) -> None:
+def _add(sources: Sources, path: Path, prefix: str, inside: str) -> None:
     hidden = path.name.startswith(".")
     if hidden or path.suffix.lower().lstrip(".") not in EXTENSIONS:
         kind = "hidden" if hidden else path.suffix.lower() or path.name
         sources.left_alone[kind] = sources.left_alone.get(kind, 0) + 1
     else:
-        sources.files.append(_found(path, relative))
+        sources.files.append(_found(path, prefix + inside, inside))
 
 
 def _expand(sources: Sources, name: str) -> None:
@@ -220,7 +230,7 @@ def check_apart(sources: Sources, destination: Path, places: Sequence[str]) -> N
         inside = top.relative_to(above)
         for place in places:
             again = (inside / place).as_posix()
-            if search.chooses(again) and sources.wants(search.prefix + again):
+            if search.chooses(again) and sources.wants(search.prefix + again, again):
                 raise _inside(destination, search, inside)
 
 
