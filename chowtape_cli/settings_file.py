@@ -28,6 +28,7 @@ _KIND_NAMES = {
     "dict": "a table",
     "list": "an array",
 }
+_EVERY_FILE = "/**"
 # settings that may be left open: what then holds, and an example
 _OPEN: dict[str, tuple[str, object]] = {
     "rate": ("the source's", 48_000),
@@ -83,19 +84,35 @@ def load_plan(path: Path | None, given: Values) -> SettingsPlan:
     Raises:
         SettingsError: the file can't be read, or a setting in it or in ``given`` is wrong.
     """
-    below, overrides = RenderSettings(), []
-    for pattern, table in _tables(path) if path else ():
+    tables = list(_tables(path)) if path else []
+    neural = any(values.get("mode") == "stn" for _, values in tables)
+    below = RenderSettings()
+    overrides: list[tuple[str, Values]] = []
+    for pattern, values in tables:
         with _named(path, pattern):
-            values = _typed(table)
             if pattern is None:
-                below = RenderSettings(**values)  # type: ignore[arg-type]
+                now, later = _split(values, neural=neural)
+                below = RenderSettings(**now)  # type: ignore[arg-type]
+                overrides.append((_EVERY_FILE, later))
             else:
-                _over(below, values)
+                said = "mode" in values or below.mode == "stn"
+                _over(below, _split(values, neural=neural and not said)[0])
                 overrides.append((pattern, values))
-    base = _over(below, given)
+    waiting = neural and below.mode != "stn" and "mode" not in given
+    now, later = _split(given, neural=waiting)
+    base = _over(below, now)
     beaten = {*given, *(() if given.get("mode", "stn") == "stn" else ("weights",))}
-    left = ((p, {k: v for k, v in values.items() if k not in beaten}) for p, values in overrides)
+    left = [(p, {k: v for k, v in values.items() if k not in beaten}) for p, values in overrides]
+    left.append((_EVERY_FILE, later))
     return SettingsPlan(base, tuple((pattern, values) for pattern, values in left if values))
+
+
+def _split(values: Values, *, neural: bool) -> tuple[Values, Values]:
+    """Put networks apart that are for the files of which another table says that they need them."""
+    if not neural or values.get("mode") == "stn" or "weights" not in values:
+        return values, {}
+    now = {name: value for name, value in values.items() if name != "weights"}
+    return now, {"weights": values["weights"]}
 
 
 def to_toml(plan: SettingsPlan, texts: Mapping[str, str], title: str) -> str:
@@ -151,8 +168,11 @@ def _tables(path: Path) -> Iterator[tuple[str | None, Values]]:
         for name, value in whole.items()
         if isinstance(value, dict) and _setting(name) not in _KINDS
     }
-    yield None, {name: value for name, value in whole.items() if name not in patterns}
-    yield from patterns.items()
+    top = {name: value for name, value in whole.items() if name not in patterns}
+    for pattern, table in ((None, top), *patterns.items()):
+        with _named(path, pattern):
+            values = _typed(table)
+        yield pattern, values
 
 
 def _parsed(path: Path) -> dict[str, object]:
