@@ -102,9 +102,9 @@ def load_plan(path: Path | None, given: Values) -> SettingsPlan:
     now, later = _split(given, neural=waiting)
     base = _over(below, now)
     beaten = {*given, *(() if given.get("mode", "stn") == "stn" else ("weights",))}
-    left = [(p, {k: v for k, v in values.items() if k not in beaten}) for p, values in overrides]
-    left.append((_EVERY_FILE, later))
-    return SettingsPlan(base, tuple((pattern, values) for pattern, values in left if values))
+    left = ((p, {k: v for k, v in values.items() if k not in beaten}) for p, values in overrides)
+    every = (*left, (_EVERY_FILE, later))
+    return SettingsPlan(base, tuple((pattern, values) for pattern, values in every if values))
 
 
 def _split(values: Values, *, neural: bool) -> tuple[Values, Values]:

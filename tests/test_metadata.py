@@ -395,3 +395,24 @@ def test_no_tail_changes_the_audio(
     for output in ("out.wav", "out.aiff"):
         render_file(folder / "in.wav", folder / output, DRY)
         np.testing.assert_array_equal(sf.read(folder / output, dtype="int16", always_2d=True)[0], x)
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        (b"Art\xe9", "Arté"),
+        (b"\x93Art\x94 \x80", "“Art” €"),
+        ("Arté ♪".encode(), "Arté ♪"),
+        (b"\x81\xe9", "\x81é"),
+    ],
+)
+@pytest.mark.parametrize("extension", ["flac", "ogg", "aiff"])
+def test_texts_that_windows_wrote_are_read(
+    chowtape: Run, tmp_path: Path, raw: bytes, text: str, extension: str
+) -> None:
+    write_wav(tmp_path / "in.wav", music(0.05, 44_100))
+    append(tmp_path / "in.wav", chunk(b"LIST", b"INFO" + chunk(b"IART", raw + b"\0")))
+    done = chowtape("render", "in.wav", f"out.{extension}")
+    assert done.returncode == 0, done.stderr
+    with sf.SoundFile(tmp_path / f"out.{extension}") as file:
+        assert file.artist == text
