@@ -246,12 +246,15 @@ def _decided(
     if state == UP_TO_DATE:
         return without(item, "up to date")
     if state == OUTDATED and not request.update:
-        what = f"{shown(item.output)}: was made from another source or settings; give --update"
+        why = shown(", ".join(manifest.differences(item.place, wanted)))
+        what = f"{shown(item.output)}: is outdated ({why}); give --update"
         return without(item, "outdated", what)
     if state == UNKNOWN:
-        return failed_report(
-            item.source, item.output, exists_already(Path(item.output)), item.settings
-        )
+        error = exists_already(Path(item.output))
+        if manifest.changed(item.place):
+            what = f"{shown(item.output)}: was changed since it was rendered"
+            error = FileError(f"{what}; give --overwrite or another destination")
+        return failed_report(item.source, item.output, error, item.settings)
     return replace(item, overwrite=state == OUTDATED)
 
 
