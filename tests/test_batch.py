@@ -695,3 +695,19 @@ def test_a_manifest_that_is_no_file_is_refused(chowtape: Run, tmp_path: Path) ->
         assert "is no file" in line
         if make is os.mkfifo:
             (tmp_path / "out" / MANIFEST).unlink()
+
+
+@pytest.mark.parametrize("left", [0, 4096, 65_536])
+@pytest.mark.parametrize("command", ["demo", "render"])
+def test_a_disk_without_any_room_is_named_as_such(
+    chowtape: Run, tmp_path: Path, small_disk: Path, command: str, left: int
+) -> None:
+    stem(tmp_path / "in.wav", 3.0)
+    room = os.statvfs(small_disk)
+    (small_disk / "filler").write_bytes(bytes(room.f_bavail * room.f_frsize - left))
+    arguments = ("in.wav", "small/out.wav") if command == "render" else ("small/demo",)
+    result = chowtape(command, *arguments)
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert "the disk is full; make room or choose another place" in line
+    assert listing(small_disk) == ["filler"]

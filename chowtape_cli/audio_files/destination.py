@@ -161,6 +161,7 @@ class Destination:
                 format=plan.format,
             )
         except sf.LibsndfileError as error:
+            self._check_room()
             raise AudioFileError(f"{shown(self.path)}: {reason_of(error)}") from error
         # The PEAK chunk holds the time of writing; without it, same render, same bytes.
         sf._snd.sf_command(file._file, _SFC_SET_ADD_PEAK_CHUNK, sf._ffi.NULL, 0)
@@ -304,6 +305,14 @@ class Destination:
         self.lost_tags = [name for name in self._carried.tags if name not in kept]
 
     def _write_failed(self) -> AudioFileError:
+        """Return the error of a file that libsndfile can't write on."""
+        try:
+            self._check_room()
+        except AudioFileError as error:
+            return error
+        return write_error(self.path, OSError(0, "the disk may be full"))
+
+    def _check_room(self) -> None:
         """Ask the file system for the reason that libsndfile does not pass on."""
         try:
             with self._begun.open("ab") as probe:
@@ -311,8 +320,7 @@ class Destination:
                 probe.flush()
                 os.fsync(probe.fileno())
         except OSError as error:
-            return write_error(self.path, error)
-        return write_error(self.path, OSError(0, "the disk may be full"))
+            raise write_error(self.path, error) from error
 
     def discard(self) -> None:
         """Remove whatever was written, and the folders that were made for it."""
