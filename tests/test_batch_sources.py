@@ -324,3 +324,26 @@ def test_patterns_mean_the_same_with_more_sources(chowtape: Run, tmp_path: Path)
     assert 'warning: the settings of "small/*" are for none of these files' in line
     quiet = chowtape("render", "stems", "out4", "--settings", "tape.toml", "--quiet")
     assert quiet.stderr == ""
+
+
+def test_what_is_named_twice_is_rendered_once(chowtape: Run, tmp_path: Path) -> None:
+    stems(tmp_path / "w" / "in", "a.wav")
+    stems(tmp_path / "w", "b.wav")
+    (tmp_path / "w" / "in" / "notes.txt").touch()
+    (tmp_path / "link").symlink_to("w")
+    given = ("w/in", "./w/in/", "link/in", "w/b.wav", "w/in/../b.wav", "link/b.wav")
+    result = chowtape("render", *given, "out", "--json")
+    assert outputs(result) == {"w/in/a.wav": "out/in/a.wav", "w/b.wav": "out/b.wav"}
+    assert json.loads(result.stdout)["left_alone"] == {".txt": 1}
+
+
+def test_the_advice_about_names_that_collide_helps(chowtape: Run, tmp_path: Path) -> None:
+    stems(tmp_path / "case", "A.wav", "a.wav")
+    stems(tmp_path, "x/same.wav", "y/same.wav")
+    for given in (("case",), ("x/same.wav", "y/same.wav")):
+        refused = chowtape("render", *given, "out")
+        advised = refused.stderr.split("--name such as '")[1].split("'")[0]
+        made = outputs(
+            chowtape("render", *given, "out", "--overwrite", "--json", "--name", advised)
+        )
+        assert len(set(made.values())) == 2

@@ -63,6 +63,11 @@ class Search:
         hidden = any(name.startswith(".") for name in path.split("/"))
         return not hidden and (self.pattern is None or matches(f"/{self.pattern}", path))
 
+    def is_as(self, other: Search) -> bool:
+        """Say whether the same would be found."""
+        same_rest = (self.prefix, self.pattern) == (other.prefix, other.pattern)
+        return same_rest and _real(self.top) == _real(other.top)
+
     def reaches(self, depth: int) -> bool:
         """Say whether anything can be found so many folders down."""
         parts = None if self.pattern is None else self.pattern.split("/")
@@ -123,7 +128,9 @@ def find_sources(
     for name in given:
         path = Path(name)
         if path.is_dir():
-            _search(sources, Search(path, "" if alone else f"{_absolute(path).name}/"))
+            search = Search(path, "" if alone else f"{_absolute(path).name}/")
+            if not any(search.is_as(other) for other in sources.searches):
+                _search(sources, search)
         elif is_glob(name) and not os.path.lexists(path):
             _expand(sources, name)
         else:
@@ -131,7 +138,10 @@ def find_sources(
     sources.files += [_found(path, place) for path, place in _places(listed)]
     if not given and not listed:
         raise PlanError(f"{files_from}: names no file; write a path a line")
-    once = {(found.path, found.relative): found for found in sources.files}
+    once = {
+        (_real(Path(found.path).parent), Path(found.path).name, found.relative): found
+        for found in reversed(sources.files)
+    }
     wanted = [found for found in once.values() if sources.wants(*found.paths)]
     sources.files = sorted(wanted, key=lambda found: found.relative)
     return sources
@@ -348,8 +358,10 @@ def check_distinct(places: Sequence[tuple[Found, str]]) -> None:
     for found, place in places:
         key = _key(place)
         if key in taken:
+            alike = _key(Path(taken[key]).name) == _key(Path(found.path).name)
+            hint = "{number:02} {stem}{ext}" if alike else "{name}{ext}"
             raise PlanError(
                 f"{shown(taken[key])} and {shown(found.path)} would both become {shown(place)}; "
-                "give a --name such as {name}{ext}, or render them apart"
+                f"give a --name such as '{hint}', or render them apart"
             )
         taken[key] = found.path
