@@ -275,6 +275,9 @@ class Preparation(AbstractContextManager["Preparation"]):
             check_destination(destination, source, overwrite=overwrite or again)
             self._plan = plan_output(info, destination, settings.subtype, settings.rate)
             check_rates(settings, info.rate)
+        except SampleError as error:
+            self.source.__exit__()
+            raise SampleError(f"{shown(source)}: {error}") from error
         except BaseException:
             self.source.__exit__()
             raise

@@ -347,3 +347,12 @@ def test_the_advice_about_names_that_collide_helps(chowtape: Run, tmp_path: Path
             chowtape("render", *given, "out", "--overwrite", "--json", "--name", advised)
         )
         assert len(set(made.values())) == 2
+
+
+def test_a_file_whose_rate_is_the_trouble_is_named(chowtape: Run, tmp_path: Path) -> None:
+    stems(tmp_path / "in", "good.wav")
+    write_wav(tmp_path / "in" / "slow.wav", music(0.1, 1000, 1), 60)
+    for arguments in (("in", "out"), ("in/slow.wav", "out.wav"), ("in", "dry", "--dry-run")):
+        result = chowtape("render", *arguments)
+        assert result.returncode == 1
+        assert result.stderr.startswith("chowtape: in/slow.wav: --dc-block 35 Hz must be below")
