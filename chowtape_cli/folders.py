@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
-from chowtape_cli.errors import FileError
+from chowtape_cli.errors import ChowtapeError, FileError
 from chowtape_cli.files import make_folders, missing_folders, remove_folders, shown
 
 
@@ -50,10 +50,12 @@ def whole_folder(folder: Path, *, overwrite: bool = False) -> Iterator[Path]:
         part = _make_part_folder(home)
         yield part
         _put_in_place(part, place, folder)
-    except BaseException:
+    except BaseException as error:
         if part is not None:
             shutil.rmtree(part, ignore_errors=True)
         remove_folders(missing)
+        if isinstance(error, ChowtapeError) and part is not None:  # nobody knows of the part folder
+            raise type(error)(str(error).replace(shown(part), shown(folder))) from error
         raise
 
 

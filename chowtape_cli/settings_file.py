@@ -242,7 +242,7 @@ def _unknown(key: str, value: object) -> str:
         return f'"{key}" is a table in a table; put a whole pattern in quotes: ["drums/kick.wav"]'
     import difflib
 
-    close = difflib.get_close_matches(_setting(key), [*_KINDS, *_ALIASES], 1)
+    close = difflib.get_close_matches(_setting(key), [*_KINDS, *_ALIASES], 1, 0.75)
     hint = f'did you mean "{close[0]}"?' if close else "'chowtape settings' shows those there are"
     return f'there is no setting "{key}"; {hint}'
 

@@ -416,3 +416,15 @@ def test_texts_that_windows_wrote_are_read(
     assert done.returncode == 0, done.stderr
     with sf.SoundFile(tmp_path / f"out.{extension}") as file:
         assert file.artist == text
+
+
+def test_what_is_too_large_to_be_carried_is_said_to_be_so(chowtape: Run, tmp_path: Path) -> None:
+    write_wav(tmp_path / "in.wav", music(0.05, 44_100))
+    append(tmp_path / "in.wav", chunk(b"axml", bytes(70 << 20)))
+    append(tmp_path / "in.wav", chunk(b"iXML", IXML))
+    for output, others in (("out.wav", ""), ("out.flac", "its format can't hold iXML")):
+        done = chowtape("render", "in.wav", output)
+        assert done.returncode == 0
+        assert "was left without axml, as no more than 64 MiB are carried" in done.stderr
+        assert "can't hold axml" not in done.stderr
+        assert others in done.stderr

@@ -184,6 +184,7 @@ def test_settings_for_one_file(chowtape: Run, tmp_path: Path) -> None:
         ("drvie = 0.5", ("drvie", 'did you mean "drive"?')),
         ("['a*']\ninput-gian = 1", ('["a*"]: ', "input-gian", '"input_gain"')),
         ("colour = 1", ("colour", "chowtape settings")),
+        ("jobs = 2", ("jobs", "chowtape settings")),
         ("sat = 0.1\nsaturation = 0.2", ("sat and saturation are the same",)),
         ("drive = 0.1\ndrive = 0.2", ("tape.toml: line 2: ",)),
         ("\n\ndrive = high", ("tape.toml: line 3: ", "correct the TOML")),

@@ -109,6 +109,7 @@ class Destination:
         frames: how many were written so far.
         lost_tags: names of tags that the container can't hold.
         lost_pieces: names of what else it can't: markers, pictures ...
+        too_large: names of what is more than is carried along.
     """
 
     def __init__(
@@ -133,6 +134,7 @@ class Destination:
         metadata = metadata or Metadata()
         self._carried = carried(metadata, plan.format, plan.rate)
         self.lost_pieces = self._carried.lost
+        self.too_large = self._carried.too_large
         self._times = times
         self._overwrite = overwrite
         self._in_place = False

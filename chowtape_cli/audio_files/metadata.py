@@ -58,11 +58,13 @@ class Carried:
         tags: texts by libsndfile's names.
         pieces: what is written after libsndfile is done.
         lost: names of what the container can't hold.
+        too_large: names of what is left where it is, whatever the container.
     """
 
     tags: dict[str, str]
     pieces: list[Piece]
     lost: list[str]
+    too_large: list[str]
 
 
 def read_metadata(path: Path, container: str, rate: int, tags: dict[str, str]) -> Metadata:
@@ -118,8 +120,8 @@ def carried(metadata: Metadata, container: str, rate: int) -> Carried:
             for name in _lost_names(piece, metadata.family)]  # fmt: skip
     texts = {"INFO", "comments", *_AIFF_TEXTS, *(("ID3",) if family == "MP3" else ())}
     has_texts = any(piece.name in texts for piece in kept)
-    names = dict.fromkeys([*lost, *metadata.too_large])
-    return Carried({} if has_texts else metadata.tags, kept, list(names))
+    too_large = list(dict.fromkeys(metadata.too_large))
+    return Carried({} if has_texts else metadata.tags, kept, list(dict.fromkeys(lost)), too_large)
 
 
 def _lost_names(piece: Piece, family: str) -> Iterator[str]:

@@ -236,6 +236,9 @@ def _decided(
     request: BatchRequest, manifest: Manifest, item: Item, wanted: Recipe
 ) -> Item | FileReport:
     """Return an item that is to be rendered, or the report of one that is not."""
+    output = Path(item.output)
+    if output.is_dir():
+        return failed_report(item.source, item.output, exists_already(output), item.settings)
     if request.overwrite:
         return replace(item, overwrite=True)
     state = manifest.state(item.place, wanted)
@@ -250,7 +253,7 @@ def _decided(
         what = f"{shown(item.output)}: is outdated ({why}); give --update"
         return without(item, "outdated", what)
     if state == UNKNOWN:
-        error = exists_already(Path(item.output))
+        error = exists_already(output)
         if manifest.changed(item.place):
             what = f"{shown(item.output)}: was changed since it was rendered"
             error = FileError(f"{what}; give --overwrite or another destination")

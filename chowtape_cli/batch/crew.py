@@ -13,7 +13,10 @@ from chowtape_cli.errors import WorkerError
 from chowtape_cli.files import shown
 from chowtape_cli.pool import LIVES, Call, Pool
 
-_KILLED = "a worker process was killed {} times over this file, perhaps for want of memory"
+_KILLED = (
+    "a worker process was killed {} times over this file, perhaps for want of memory; "
+    "give fewer --jobs"
+)
 
 
 class Crew(AbstractContextManager["Crew"], Protocol):

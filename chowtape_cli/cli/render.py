@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -205,6 +206,10 @@ def render(
     if skip_existing and (overwrite or update):
         other = "--overwrite" if overwrite else "--update"
         raise click.UsageError(f"{other} and --skip-existing exclude each other")
+    if dask is not None and not re.fullmatch(r"local|\w+://.+|.+:\d+", dask):
+        raise click.UsageError(
+            f"--dask {dask} is no address; give local, or one as tcp://host:8786"
+        )
     if report is not None:
         from chowtape_cli.report_batch import check_csv
 
