@@ -26,7 +26,7 @@ from chowtape_cli.files import (
     write_whole,
 )
 from chowtape_cli.render import FileReport
-from chowtape_cli.report import open_console
+from chowtape_cli.report import named_settings, open_console
 from chowtape_cli.settings import RenderSettings
 
 if TYPE_CHECKING:
@@ -35,6 +35,11 @@ if TYPE_CHECKING:
 _CSV_BEGINS = b"source,output,status,"
 _LINES = 50  # of warnings, and of outputs that are outdated
 _ROWS = 200  # of the table; more are in --json and --report
+# headings of the table: of a dry run, of what was rendered, and what --verbose adds to that
+_PLANNED = ("source", "output", "audio", "written as", "settings")
+_MADE = ("output", "audio", "time", "x real time", "in", "out", "clips", "repairs")
+_COUNTED = ("guard", "resets", "settings")
+_TEXTS = ("source", "output", "written as", "settings")
 _NAMES_AT_ONCE = 3
 _WIDE = 1000
 
@@ -122,11 +127,12 @@ def print_batch(report: BatchReport, *, verbose: bool = False) -> None:
         console.width = _WIDE
     made = [file for file in report.files if file.status in ("rendered", "planned")]
     table = Table(box=None, padding=(0, 2, 0, 0))
-    for heading in ("output", "audio", "time", "x real time", "in", "out", "clips", "repairs"):
-        justify: Literal["left", "right"] = "left" if heading == "output" else "right"
+    planned = any(file.status == "planned" for file in made)
+    for heading in _PLANNED if planned else (*_MADE, *(_COUNTED if verbose else ())):
+        justify: Literal["left", "right"] = "left" if heading in _TEXTS else "right"
         table.add_column(heading, justify=justify, overflow="fold")
     for file in made if verbose else made[:_ROWS]:
-        table.add_row(*_row(file))
+        table.add_row(*_row(file, verbose=verbose))
     if made:
         console.print(table)
     if len(made) > _ROWS and not verbose:
@@ -134,14 +140,17 @@ def print_batch(report: BatchReport, *, verbose: bool = False) -> None:
     console.print(_sum(report), soft_wrap=True)
 
 
-def _row(file: FileReport) -> tuple[Any, ...]:
+def _row(file: FileReport, *, verbose: bool) -> tuple[Any, ...]:
     from rich.text import Text
 
     length = "?" if file.seconds is None else _duration(file.seconds)
+    output, settings = Text(shown(file.output)), Text(named_settings(file.settings or {}))
     if file.status == "planned":
-        return Text(shown(file.output)), length, *[""] * 6
+        sound = f"{file.rate} Hz, {file.channels} ch, {file.format} {file.subtype}"
+        return Text(shown(file.source)), output, length, sound, settings
+    counted = (str(file.guard_clips), str(file.resets), settings)
     return (
-        Text(shown(file.output)),
+        output,
         length,
         f"{file.wall_seconds:.2f} s",
         f"{file.realtime:.0f}",
@@ -149,6 +158,7 @@ def _row(file: FileReport) -> tuple[Any, ...]:
         _level(file.peak_out_dbfs),
         str(file.clipped_samples),
         str(file.seam_repairs),
+        *(counted if verbose else ()),
     )
 
 

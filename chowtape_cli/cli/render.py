@@ -162,7 +162,13 @@ class RenderRequest:
 )
 @option("Run", "--json", is_flag=True, help="Print the report as JSON on stdout.")
 @option("Run", "--quiet", "-q", is_flag=True, help="Print nothing but errors.")
-@option("Run", "--verbose", "-v", is_flag=True, help="Report everything that was counted.")
+@option(
+    "Run",
+    "--verbose",
+    "-v",
+    is_flag=True,
+    help="Report everything that was counted, on every file.",
+)
 @click.pass_context  # fmt: skip
 def render(
     ctx: click.Context,
@@ -192,8 +198,9 @@ def render(
     """Render the audio files SRC through the tape into DST.
 
     SRC is a file, a folder with all below it, or a quoted glob such as 'stems/**/*.wav'. For one
-    file DST is a file, and its extension chooses the format. Otherwise DST is a folder that mirrors
-    the sources; the same command again renders what is missing or failed.
+    file DST is a file, and its extension chooses the format, or a folder, with a / at its end, that
+    it goes into. Otherwise DST is a folder that mirrors the sources; the same command again renders
+    what is missing or failed.
 
     Sample format and rate are the source's unless told otherwise. Nothing is overwritten without
     --overwrite, and an output appears only when it is whole.
@@ -264,6 +271,8 @@ def run_file(request: RenderRequest) -> int:
     from chowtape_cli.render import FileReport, failed_report, plan_file, render_file
 
     source, destination = map(Path, request.paths)
+    if request.paths[1].endswith(("/", os.sep)):  # a folder, even if it is not there yet
+        destination /= source.name
     if request.report is not None:
         from chowtape_cli.batch.sources import check_report
 
