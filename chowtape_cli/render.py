@@ -508,7 +508,7 @@ def _warnings(
         lines.append(f"{shown(destination)}: its format can't hold {', '.join(output.lost_pieces)}")
     if output.too_large:
         lines.append(
-            f"{shown(destination)}: was left without {', '.join(output.too_large)}, as no more than "
-            "64 MiB are carried along"
+            f"{shown(destination)}: was left without {', '.join(output.too_large)}, "
+            "as no more than 64 MiB are carried along"
         )
     return lines

@@ -260,7 +260,7 @@ def test_a_folder_where_an_output_should_go(chowtape: Run, tmp_path: Path) -> No
         check_one_line(chowtape("render", "in", "out", *more), 1, "out/a.wav: is a folder; rename")
 
 
-def test_a_comparison_that_fails_names_no_folder_of_ours(chowtape: Run, tmp_path: Path) -> None:
+def test_a_comparison_that_fails_names_no_folder_of_ours(tmp_path: Path) -> None:
     write_wav(tmp_path / "in.wav", music(3.0, 44_100))
     code = (
         "import resource, sys\n"

@@ -42,7 +42,7 @@ from chowtape_cli.files import (
     remove_part_files,
     shown,
 )
-from chowtape_cli.neural.catalogue import check_networks
+from chowtape_cli.neural.catalogue import load_any
 from chowtape_cli.notices import tell
 from chowtape_cli.render import FileReport, failed_report, plan_file, signal_path
 
@@ -201,7 +201,8 @@ def _items(request: BatchRequest) -> list[Item]:
     if request.report is not None:
         written = [request.destination / place for place in (MANIFEST, *places)]
         check_report(request.report, [*written, *(Path(one.path) for one in found)])
-    check_networks(settings)
+    for networks in {own.weights for own in settings if own.mode == "stn"}:
+        load_any(networks)  # what is wrong with them is wrong with every file
     for pattern in request.plan.idle(one.paths for one in found):
         tell(f'warning: the settings of "{shown(pattern)}" are for none of these files')
     return [

@@ -267,7 +267,7 @@ def _extension(given: str | None) -> str | None:
 def run_file(request: RenderRequest) -> int:
     """Render one file, report, and return the exit code."""
     from chowtape_cli import report
-    from chowtape_cli.neural.catalogue import check_networks
+    from chowtape_cli.neural.catalogue import load_any
     from chowtape_cli.render import FileReport, failed_report, plan_file, render_file
 
     source, destination = map(Path, request.paths)
@@ -289,7 +289,8 @@ def run_file(request: RenderRequest) -> int:
                     settings=settings.as_dict(),
                 )
             elif request.dry_run:
-                check_networks([settings])
+                if settings.mode == "stn":
+                    load_any(settings.weights)
                 outcome = plan_file(source, destination, settings, overwrite=request.overwrite)
             else:
                 outcome = render_file(

@@ -113,10 +113,7 @@ def load(path: Path) -> Bank:
     """
     content = read_limited(path)
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-            if sum(member.file_size for member in archive.zip.infolist()) > _MOST_BYTES:
-                raise ValueError("far too large")
-            arrays = {name: archive[name] for name in ("header", *_ARRAYS)}
+        arrays = _unpacked(content)
         header = json.loads(str(arrays.pop("header")))
         version = header["format_version"]
     except (
@@ -147,6 +144,13 @@ def load(path: Path) -> Bank:
             f"{shown(path)}: its hash does not match its content; it was altered or damaged"
         )
     return bank
+
+
+def _unpacked(content: bytes) -> dict[str, Any]:
+    with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+        if sum(member.file_size for member in archive.zip.infolist()) > _MOST_BYTES:
+            raise ValueError("far too large")
+        return {name: archive[name] for name in ("header", *_ARRAYS)}
 
 
 def read_limited(path: Path) -> bytes:

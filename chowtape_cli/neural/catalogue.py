@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
 
 from chowtape_cli.errors import BankError
 from chowtape_cli.neural.bank import ARCHITECTURES, Bank, load
 from chowtape_cli.neural.rtneural import import_plugin
-from chowtape_cli.settings import RenderSettings
 
 DEFAULT_ARCHITECTURE = "2x4"
 
@@ -38,9 +36,3 @@ def load_any(name: str | None) -> Bank:
     if path.is_dir():
         return import_plugin(path)
     return load(path)
-
-
-def check_networks(needed: Iterable[RenderSettings]) -> None:
-    """Raise BankError where networks that some settings need can't be read."""
-    for name in {settings.weights for settings in needed if settings.mode == "stn"}:
-        load_any(name)
