@@ -277,14 +277,14 @@ def _ours(entry: Mapping[str, Any], now: list[int] | None) -> tuple[bool, bool]:
 
 def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
     """Yield what differs between two lines about settings, each as old -> new."""
-    before = old.get("settings", {})
-    for name, value in new["settings"].items():
+    before, after = old.get("settings", {}), new.get("settings", {})
+    for name, value in after.items():
         if before.get(name) != value:
             yield f"{name} {_text(before.get(name))} -> {_text(value)}"
-    if before.get("weights") == new["settings"]["weights"] and old.get("weights") != new["weights"]:
+    if before.get("weights") == after.get("weights") and old.get("weights") != new.get("weights"):
         yield "its networks have changed"
-    if old.get("version") != new["version"]:
-        yield f"chowtape {old.get('version', 'of an unknown version')} -> {new['version']}"
+    if old.get("version") != new.get("version"):
+        yield f"chowtape {old.get('version', 'of an unknown version')} -> {new.get('version')}"
 
 
 def _text(value: object) -> str:
