@@ -17,7 +17,7 @@ from chowtape_cli.cli.options import (
     settings_file_option,
     settings_options,
 )
-from chowtape_cli.errors import ChowtapeError
+from chowtape_cli.errors import ChowtapeError, ClusterError
 
 if TYPE_CHECKING:
     from chowtape_cli.batch import BatchRequest
@@ -214,9 +214,7 @@ def render(
         other = "--overwrite" if overwrite else "--update"
         raise click.UsageError(f"{other} and --skip-existing exclude each other")
     if dask is not None and not re.fullmatch(r"local|\w+://.+|.+:\d+", dask):
-        raise click.UsageError(
-            f"--dask {dask} is no address; give local, or one as tcp://host:8786"
-        )
+        raise ClusterError(f"--dask {dask}: is no address; give local, or one as tcp://host:8786")
     if report is not None:
         from chowtape_cli.report_batch import check_csv
 
