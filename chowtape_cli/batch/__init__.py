@@ -42,7 +42,6 @@ from chowtape_cli.files import (
     remove_part_files,
     shown,
 )
-from chowtape_cli.neural.catalogue import load_any
 from chowtape_cli.notices import tell
 from chowtape_cli.render import FileReport, failed_report, plan_file, signal_path
 
@@ -201,8 +200,7 @@ def _items(request: BatchRequest) -> list[Item]:
     if request.report is not None:
         written = [request.destination / place for place in (MANIFEST, *places)]
         check_report(request.report, [*written, *(Path(one.path) for one in found)])
-    for networks in {own.weights for own in settings if own.mode == "stn"}:
-        load_any(networks)  # what is wrong with them is wrong with every file
+    _check_networks(settings)
     for pattern in request.plan.idle(one.paths for one in found):
         tell(f'warning: the settings of "{shown(pattern)}" are for none of these files')
     return [
@@ -217,6 +215,16 @@ def _items(request: BatchRequest) -> list[Item]:
         )
         for one, own, place in zip(found, settings, places, strict=True)
     ]
+
+
+def _check_networks(needed: Iterable[RenderSettings]) -> None:
+    """Raise BankError for what would be wrong with every file that needs the same networks."""
+    names = {settings.weights for settings in needed if settings.mode == "stn"}
+    if names:
+        from chowtape_cli.neural.catalogue import load_any
+
+        for name in names:
+            load_any(name)
 
 
 def _planned(request: BatchRequest, manifest: Manifest, item: Item) -> FileReport:

@@ -15,7 +15,6 @@ from string import Formatter
 from chowtape_cli.audio_files.formats import EXTENSIONS
 from chowtape_cli.errors import FileError, PlanError
 from chowtape_cli.files import shown
-from chowtape_cli.neural.catalogue import DEFAULT_ARCHITECTURE
 from chowtape_cli.patterns import is_glob, matches
 from chowtape_cli.settings import RenderSettings
 
@@ -298,6 +297,8 @@ def _in_names(settings: RenderSettings) -> dict[str, object]:
     """Return settings as they are in names: what is left open is empty."""
     values = {name: "" if value is None else value for name, value in settings.as_dict().items()}
     if settings.mode == "stn":
+        from chowtape_cli.neural.catalogue import DEFAULT_ARCHITECTURE
+
         values["weights"] = Path(settings.weights or DEFAULT_ARCHITECTURE).stem
     return values
 

@@ -265,7 +265,6 @@ def _extension(given: str | None) -> str | None:
 def run_file(request: RenderRequest) -> int:
     """Render one file, report, and return the exit code."""
     from chowtape_cli import report
-    from chowtape_cli.neural.catalogue import load_any
     from chowtape_cli.render import FileReport, failed_report, plan_file, render_file
 
     source, destination = map(Path, request.paths)
@@ -288,6 +287,8 @@ def run_file(request: RenderRequest) -> int:
                 )
             elif request.dry_run:
                 if settings.mode == "stn":
+                    from chowtape_cli.neural.catalogue import load_any
+
                     load_any(settings.weights)
                 outcome = plan_file(source, destination, settings, overwrite=request.overwrite)
             else:
