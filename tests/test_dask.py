@@ -213,7 +213,9 @@ def test_an_interrupted_run_on_a_cluster_is_taken_up(chowtape: Run, tmp_path: Pa
     assert statuses == {"rendered", "up to date"}
 
 
-@pytest.mark.parametrize("address", ["tcp://127.0.0.1:9", "tcp://no.such.host.invalid:1"])
+@pytest.mark.parametrize(
+    "address", ["tcp://127.0.0.1:9", "nonsense", "tcp://no.such.host.invalid:1"]
+)
 def test_an_address_where_nobody_answers(chowtape: Run, tmp_path: Path, address: str) -> None:
     write_wav(tmp_path / "in" / "a.wav", music(0.1, 44_100))
     began = time.monotonic()

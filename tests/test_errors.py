@@ -254,7 +254,12 @@ def test_options_that_are_wrong_are_told_in_plain_words(
 
 def test_an_address_that_is_none(chowtape: Run) -> None:
     refused = chowtape("render", "in", "out", "--dask", "nonsense")
-    check_one_line(refused, 1, "nonsense: is no address", "tcp://host:8786")
+    check_one_line(
+        refused,
+        1,
+        "--dask nonsense: no scheduler answers, as this is no address",
+        "tcp://host:8786",
+    )
 
 
 def test_a_folder_where_an_output_should_go(chowtape: Run, tmp_path: Path) -> None:

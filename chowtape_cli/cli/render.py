@@ -214,7 +214,10 @@ def render(
         other = "--overwrite" if overwrite else "--update"
         raise click.UsageError(f"{other} and --skip-existing exclude each other")
     if dask is not None and not re.fullmatch(r"local|\w+://.+|.+:\d+", dask):
-        raise ClusterError(f"--dask {dask}: is no address; give local, or one as tcp://host:8786")
+        raise ClusterError(
+            f"--dask {dask}: no scheduler answers, as this is no address; give local, or one such "
+            "as tcp://host:8786"
+        )
     if report is not None:
         from chowtape_cli.report_batch import check_csv
 
