@@ -8,6 +8,7 @@ import signal
 signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 import os  # noqa: E402
+import re  # noqa: E402
 
 # Nothing here gains from threads of linear algebra, and a process without can be forked.
 for _library in ("OPENBLAS", "MKL", "OMP"):
@@ -77,8 +78,7 @@ def _run(arguments: list[str]) -> int:
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "chowtape"
         hint = f"see '{command} --help'"
-        message = error.format_message().rstrip(".")
-        return _complain(f"{message}; {hint}", EXIT_USAGE)
+        return _complain(f"{_worded(error)}; {hint}", EXIT_USAGE)
     except (KeyboardInterrupt, click.Abort):
         return _complain("interrupted; nothing half-written was left behind", EXIT_INTERRUPTED)
     except BrokenPipeError:
@@ -95,6 +95,28 @@ def _run(arguments: list[str]) -> int:
             EXIT_FAILED,
         )
     return outcome if isinstance(outcome, int) else 0
+
+
+# what click says, and what is said here
+_WORDS = (
+    (r"^Invalid value for (.*): (\S+) is not in the range (\S+)<=x<=(\S+)$",
+     r"\1 is \2, but must be \3 to \4"),
+    (r"is not a valid float( range)?$", "is not a number"),
+    (r"is not a valid integer( range)?$", "is not a whole number"),
+)  # fmt: skip
+
+
+def _worded(error: click.UsageError) -> str:
+    """Return what is wrong with a command line."""
+    message = error.format_message().rstrip(".")
+    for theirs, ours in _WORDS:
+        message = re.sub(theirs, ours, message)
+    if isinstance(error, click.BadOptionUsage) and error.ctx is not None:
+        for parameter in error.ctx.command.params:
+            record = parameter.get_help_record(error.ctx)
+            if error.option_name in parameter.opts and record is not None:
+                return f"{message}: {record[0]}"  # with its metavar
+    return message
 
 
 def _complain(message: str, exit_code: int) -> int:

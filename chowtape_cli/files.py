@@ -143,5 +143,7 @@ def rename_without_clobbering(part: Path, place: Path, path: Path) -> None:
 
 
 def exists_already(path: Path) -> FileError:
-    """Return the error of a file that may not be replaced."""
+    """Return the error of a file that may not be replaced, or of a folder that can't be."""
+    if path.is_dir():
+        return FileError(f"{shown(path)}: is a folder; rename it, or choose another destination")
     return FileError(f"{shown(path)}: exists already; give --overwrite or another name")

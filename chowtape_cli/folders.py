@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
-from chowtape_cli.errors import FileError
+from chowtape_cli.errors import ChowtapeError, FileError
 from chowtape_cli.files import make_folders, missing_folders, part_place, remove_folders, shown
 
 
@@ -49,9 +49,11 @@ def whole_folder(folder: Path, *, overwrite: bool = False) -> Iterator[Path]:
         _make_part_folder(part)
         yield part
         _put_in_place(part, place, folder)
-    except BaseException:
+    except BaseException as error:
         shutil.rmtree(part, ignore_errors=True)
         remove_folders(missing)
+        if isinstance(error, ChowtapeError):  # nobody knows of the part folder
+            raise type(error)(str(error).replace(shown(part), shown(folder))) from error
         raise
 
 

@@ -275,6 +275,9 @@ class Preparation(AbstractContextManager["Preparation"]):
             check_destination(destination, source, overwrite=overwrite or again)
             self._plan = plan_output(info, destination, settings.subtype, settings.rate)
             check_rates(settings, info.rate)
+        except SampleError as error:
+            self.source.__exit__()
+            raise SampleError(f"{shown(source)}: {error}") from error
         except BaseException:
             self.source.__exit__()
             raise
@@ -505,4 +508,9 @@ def _warnings(
         )
     if output.lost_pieces:
         lines.append(f"{shown(destination)}: its format can't hold {', '.join(output.lost_pieces)}")
+    if output.too_large:
+        lines.append(
+            f"{shown(destination)}: was left without {', '.join(output.too_large)}, "
+            "as no more than 64 MiB are carried along"
+        )
     return lines

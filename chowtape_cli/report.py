@@ -132,10 +132,12 @@ def _lines(file: FileReport, *, verbose: bool) -> Iterator[tuple[str, str]]:
     what = f"{file.rate} Hz, {file.channels} channel{plural}, {file.format} {file.subtype}"
     if file.status == "planned":
         yield "would write", f"{length}, {what}"
+        if file.settings is not None:
+            yield "settings", named_settings(file.settings, every=verbose)
         return
     yield "audio", f"{length}, {what}"
     if file.settings is not None:
-        yield "settings", _named(file.settings, every=verbose)
+        yield "settings", named_settings(file.settings, every=verbose)
     yield "time", f"{file.wall_seconds:.2f} s, {file.realtime:.1f} times real time"
     yield "peak", f"in {_level(file.peak_in_dbfs)}, out {_level(file.peak_out_dbfs)}"
     yield "clipped", f"{file.clipped_samples} samples"
@@ -146,7 +148,7 @@ def _lines(file: FileReport, *, verbose: bool) -> Iterator[tuple[str, str]]:
         yield "frames", str(file.frames)
 
 
-def _named(settings: Mapping[str, object], *, every: bool) -> str:
+def named_settings(settings: Mapping[str, object], *, every: bool = False) -> str:
     """Name the settings that made a file: every one, or those that are not the defaults."""
     usual = RenderSettings().as_dict()
     named = [
@@ -185,9 +187,9 @@ def print_messages(files: Sequence[FileReport], *, quiet: bool = False) -> None:
 
 
 @contextlib.contextmanager
-def status(text: str) -> Iterator[Callable[[str], None]]:
+def status(text: str, *, enabled: bool = True) -> Iterator[Callable[[str], None]]:
     """Show what is being done on stderr, if it is a terminal; yields what changes the text."""
-    if not sys.stderr.isatty():
+    if not (enabled and sys.stderr.isatty()):
         yield lambda _: None
         return
     from rich.console import Console

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -16,9 +17,16 @@ from typing import TYPE_CHECKING, Any, Literal
 from chowtape_cli import __version__
 from chowtape_cli.batch import BatchReport, Watch
 from chowtape_cli.errors import FileError
-from chowtape_cli.files import shown, write_whole
+from chowtape_cli.files import (
+    make_folders,
+    make_part_file,
+    missing_folders,
+    remove_folders,
+    shown,
+    write_whole,
+)
 from chowtape_cli.render import FileReport
-from chowtape_cli.report import BETWEEN_LOOKS, open_console
+from chowtape_cli.report import BETWEEN_LOOKS, named_settings, open_console
 from chowtape_cli.settings import RenderSettings
 
 if TYPE_CHECKING:
@@ -27,6 +35,11 @@ if TYPE_CHECKING:
 _CSV_BEGINS = b"source,output,status,"
 _LINES = 50  # of warnings, and of outputs that are outdated
 _ROWS = 200  # of the table; more are in --json and --report
+# headings of the table: of a dry run, of what was rendered, and what --verbose adds to that
+_PLANNED = ("source", "output", "audio", "written as", "settings")
+_MADE = ("output", "audio", "time", "x real time", "in", "out", "clips", "repairs")
+_COUNTED = ("guard", "resets", "settings")
+_TEXTS = ("source", "output", "written as", "settings")
 _NAMES_AT_ONCE = 3
 _WIDE = 1000
 
@@ -126,11 +139,12 @@ def print_batch(report: BatchReport, *, verbose: bool = False) -> None:
         console.width = _WIDE
     made = [file for file in report.files if file.status in ("rendered", "planned")]
     table = Table(box=None, padding=(0, 2, 0, 0))
-    for heading in ("output", "audio", "time", "x real time", "in", "out", "clips", "repairs"):
-        justify: Literal["left", "right"] = "left" if heading == "output" else "right"
+    planned = any(file.status == "planned" for file in made)
+    for heading in _PLANNED if planned else (*_MADE, *(_COUNTED if verbose else ())):
+        justify: Literal["left", "right"] = "left" if heading in _TEXTS else "right"
         table.add_column(heading, justify=justify, overflow="fold")
     for file in made if verbose else made[:_ROWS]:
-        table.add_row(*_row(file))
+        table.add_row(*_row(file, verbose=verbose))
     if made:
         console.print(table)
     if len(made) > _ROWS and not verbose:
@@ -138,14 +152,17 @@ def print_batch(report: BatchReport, *, verbose: bool = False) -> None:
     console.print(_sum(report), soft_wrap=True)
 
 
-def _row(file: FileReport) -> tuple[Any, ...]:
+def _row(file: FileReport, *, verbose: bool) -> tuple[Any, ...]:
     from rich.text import Text
 
     length = "?" if file.seconds is None else _duration(file.seconds)
+    output, settings = Text(shown(file.output)), Text(named_settings(file.settings or {}))
     if file.status == "planned":
-        return Text(shown(file.output)), length, *[""] * 6
+        sound = f"{file.rate} Hz, {file.channels} ch, {file.format} {file.subtype}"
+        return Text(shown(file.source)), output, length, sound, settings
+    counted = (str(file.guard_clips), str(file.resets), settings)
     return (
-        Text(shown(file.output)),
+        output,
         length,
         f"{file.wall_seconds:.2f} s",
         f"{file.realtime:.0f}",
@@ -153,6 +170,7 @@ def _row(file: FileReport) -> tuple[Any, ...]:
         _level(file.peak_out_dbfs),
         str(file.clipped_samples),
         str(file.seam_repairs),
+        *(counted if verbose else ()),
     )
 
 
@@ -214,16 +232,31 @@ def check_csv(path: Path) -> None:
     """Raise FileError where a report can't be written, or would replace something else."""
     if path.is_dir():
         raise FileError(f"{shown(path)}: is a folder; name a file such as report.csv")
+    if path.exists() and not path.is_file():
+        raise FileError(f"{shown(path)}: is a pipe or device; name a file such as report.csv")
     try:
         with path.open("rb") as file:
             begins = file.read(len(_CSV_BEGINS))
     except FileNotFoundError:
+        _check_room(path)
         return
     except OSError as error:
         message = f"{shown(path)}: can't be read ({error.strerror}); name another file"
         raise FileError(message) from error
     if begins not in (b"", _CSV_BEGINS):
         raise FileError(f"{shown(path)}: exists already and is no report; name another file")
+    _check_room(path)
+
+
+def _check_room(path: Path) -> None:
+    """Raise FileError where no file can be made, before hours are spent on what it would say."""
+    place = Path(os.path.realpath(path))
+    missing = missing_folders(place.parent)
+    try:
+        make_folders(place.parent)
+        make_part_file(place).unlink()
+    finally:
+        remove_folders(missing)
 
 
 def write_csv(path: Path, files: Sequence[FileReport]) -> None:

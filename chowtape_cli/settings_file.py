@@ -7,7 +7,7 @@ import json
 import re
 import sys
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path, PurePath
 
@@ -28,6 +28,7 @@ _KIND_NAMES = {
     "dict": "a table",
     "list": "an array",
 }
+_EVERY_FILE = "/**"
 # settings that may be left open: what then holds, and an example
 _OPEN: dict[str, tuple[str, object]] = {
     "rate": ("the source's", 48_000),
@@ -48,16 +49,29 @@ class SettingsPlan:
     base: RenderSettings
     overrides: tuple[tuple[str, Values], ...] = ()
 
-    def for_file(self, relative: PurePath | str) -> RenderSettings:
-        """Return the settings of a source, by its path from the folder that it was found in."""
-        path = relative.as_posix() if isinstance(relative, PurePath) else relative
+    def for_file(self, *paths: PurePath | str) -> RenderSettings:
+        """Return the settings of a source, by its paths: patterns may be like any of them."""
         values: dict[str, object] = {}
         for pattern, changes in self.overrides:
-            if matches(pattern, path):
+            if _chooses(pattern, paths):
                 values.update(changes)
         if values.get("mode", self.base.mode) != "stn":
             values.pop("weights", None)  # one pattern's networks under another one's solver
         return _over(self.base, values)
+
+    def idle(self, files: Iterable[Sequence[str]]) -> list[str]:
+        """Return the patterns that choose none of the files, each given by its paths."""
+        files = list(files)
+        return [
+            pattern
+            for pattern, _ in self.overrides
+            if not any(_chooses(pattern, paths) for paths in files)
+        ]
+
+
+def _chooses(pattern: str, paths: Iterable[PurePath | str]) -> bool:
+    texts = (path.as_posix() if isinstance(path, PurePath) else path for path in paths)
+    return any(matches(pattern, text) for text in texts)
 
 
 def load_plan(path: Path | None, given: Values) -> SettingsPlan:
@@ -70,19 +84,35 @@ def load_plan(path: Path | None, given: Values) -> SettingsPlan:
     Raises:
         SettingsError: the file can't be read, or a setting in it or in ``given`` is wrong.
     """
-    below, overrides = RenderSettings(), []
-    for pattern, table in _tables(path) if path else ():
+    tables = list(_tables(path)) if path else []
+    neural = any(values.get("mode") == "stn" for _, values in tables)
+    below = RenderSettings()
+    overrides: list[tuple[str, Values]] = []
+    for pattern, values in tables:
         with _named(path, pattern):
-            values = _typed(table)
             if pattern is None:
-                below = RenderSettings(**values)  # type: ignore[arg-type]
+                now, later = _split(values, neural=neural)
+                below = RenderSettings(**now)  # type: ignore[arg-type]
+                overrides.append((_EVERY_FILE, later))
             else:
-                _over(below, values)
+                said = "mode" in values or below.mode == "stn"
+                _over(below, _split(values, neural=neural and not said)[0])
                 overrides.append((pattern, values))
-    base = _over(below, given)
+    waiting = neural and below.mode != "stn" and "mode" not in given
+    now, later = _split(given, neural=waiting)
+    base = _over(below, now)
     beaten = {*given, *(() if given.get("mode", "stn") == "stn" else ("weights",))}
     left = ((p, {k: v for k, v in values.items() if k not in beaten}) for p, values in overrides)
-    return SettingsPlan(base, tuple((pattern, values) for pattern, values in left if values))
+    every = (*left, (_EVERY_FILE, later))
+    return SettingsPlan(base, tuple((pattern, values) for pattern, values in every if values))
+
+
+def _split(values: Values, *, neural: bool) -> tuple[Values, Values]:
+    """Put networks apart that are for the files of which another table says that they need them."""
+    if not neural or values.get("mode") == "stn" or "weights" not in values:
+        return values, {}
+    now = {name: value for name, value in values.items() if name != "weights"}
+    return now, {"weights": values["weights"]}
 
 
 def to_toml(plan: SettingsPlan, texts: Mapping[str, str], title: str) -> str:
@@ -138,8 +168,11 @@ def _tables(path: Path) -> Iterator[tuple[str | None, Values]]:
         for name, value in whole.items()
         if isinstance(value, dict) and _setting(name) not in _KINDS
     }
-    yield None, {name: value for name, value in whole.items() if name not in patterns}
-    yield from patterns.items()
+    top = {name: value for name, value in whole.items() if name not in patterns}
+    for pattern, table in ((None, top), *patterns.items()):
+        with _named(path, pattern):
+            values = _typed(table)
+        yield pattern, values
 
 
 def _parsed(path: Path) -> dict[str, object]:
@@ -209,7 +242,7 @@ def _unknown(key: str, value: object) -> str:
         return f'"{key}" is a table in a table; put a whole pattern in quotes: ["drums/kick.wav"]'
     import difflib
 
-    close = difflib.get_close_matches(_setting(key), [*_KINDS, *_ALIASES], 1)
+    close = difflib.get_close_matches(_setting(key), [*_KINDS, *_ALIASES], 1, 0.75)
     hint = f'did you mean "{close[0]}"?' if close else "'chowtape settings' shows those there are"
     return f'there is no setting "{key}"; {hint}'
 

@@ -624,3 +624,91 @@ def test_a_worker_that_is_killed_after_it_wrote_costs_nothing(tmp_path: Path) ->
     assert report.status == "failed"
     assert "exists already" in str(report.error)
     assert (tmp_path / "out.wav").read_text() == "mine"
+
+
+def test_what_has_changed_is_said(chowtape: Run, tmp_path: Path) -> None:
+    hot_set(tmp_path / "in", "PCM_16")
+    assert chowtape("render", "in", "out", "--mode", "stn").returncode == 0
+
+    def told(*arguments: object) -> str:
+        result = chowtape("render", "in", "out", *arguments)
+        assert result.returncode == 1
+        return result.stderr.splitlines()[0]
+
+    assert "(drive 0.5 -> 0.7, weights unset -> 2x8)" in told(
+        "--mode", "stn", "--drive", 0.7, "--weights", "2x8"
+    )
+    hot = told("--mode", "stn", "--output-gain", 20, "--headroom", "set")
+    assert re.search(r"output_gain 0\.0 -> 20\.0, the set's gain 0\.0 -> -\d+\.\d+ dB", hot)
+    manifest = tmp_path / "out" / MANIFEST
+    text = manifest.read_text()
+    manifest.write_text(re.sub(r'"version": "[^"]*"', '"version": "0.0.1"', text).replace(
+        json.loads(text.splitlines()[0])["recipe"], "0123456789abcdef"))  # fmt: skip
+    assert "(chowtape 0.0.1 -> " in told("--mode", "stn")
+    manifest.write_text(text)
+    stem(tmp_path / "in" / "0.wav", 0.2)
+    assert "out/0.wav: is outdated (its source has changed); give --update" in told("--mode", "stn")
+    shutil.copy(tmp_path / "in" / "1.wav", tmp_path / "out" / "0.wav")
+    assert "out/0.wav: was changed since it was rendered; give --overwrite" in told("--mode", "stn")
+    (tmp_path / "in").rename(tmp_path / "moved")
+    moved = chowtape("render", "moved", "out", "--mode", "stn").stderr.splitlines()[0]
+    assert f"out/1.wav: is outdated (its source was {tmp_path}/in/1.wav)" in moved
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        b"\xff\xfe\n",
+        b'{"output": "a.wav", "sou',
+        b"[" * 100_000 + b"\n",
+        b"[1]\n",
+        b'{"output": "c.wav", "status": "begun"}\n',
+        b'{"measured": "a.wav"}\n',
+        b'{"recipe": []}\n',
+    ],
+)
+def test_a_damaged_line_of_the_manifest_is_skipped(
+    chowtape: Run, tmp_path: Path, damage: bytes
+) -> None:
+    for name in ("a", "b"):
+        stem(tmp_path / "in" / f"{name}.wav")
+    assert chowtape("render", "in", "out").returncode == 0
+    with (tmp_path / "out" / MANIFEST).open("ab") as file:
+        file.write(damage)
+    stem(tmp_path / "in" / "b.wav", 0.2)
+    result = chowtape("render", "in", "out", "--update", "--headroom", "set", "--json")
+    assert result.returncode == 0, result.stderr
+    (line,) = result.stderr.splitlines()
+    assert "warning: out/.chowtape.jsonl: skipped 1 line that is damaged" in line
+    assert statuses(result) == {"in/a.wav": "up to date", "in/b.wav": "rendered"}
+    again = chowtape("render", "in", "out", "--headroom", "set")
+    assert (again.returncode, again.stderr) == (0, "")
+
+
+def test_a_manifest_that_is_no_file_is_refused(chowtape: Run, tmp_path: Path) -> None:
+    stem(tmp_path / "in" / "a.wav")
+    (tmp_path / "out").mkdir()
+    for make in (os.mkfifo, Path.mkdir):
+        make(tmp_path / "out" / MANIFEST)
+        result = chowtape("render", "in", "out")
+        assert result.returncode == 1
+        (line,) = result.stderr.splitlines()
+        assert "is no file" in line
+        if make is os.mkfifo:
+            (tmp_path / "out" / MANIFEST).unlink()
+
+
+@pytest.mark.parametrize("left", [0, 4096, 65_536])
+@pytest.mark.parametrize("command", ["demo", "render"])
+def test_a_disk_without_any_room_is_named_as_such(
+    chowtape: Run, tmp_path: Path, small_disk: Path, command: str, left: int
+) -> None:
+    stem(tmp_path / "in.wav", 3.0)
+    room = os.statvfs(small_disk)
+    (small_disk / "filler").write_bytes(bytes(room.f_bavail * room.f_frsize - left))
+    arguments = ("in.wav", "small/out.wav") if command == "render" else ("small/demo",)
+    result = chowtape(command, *arguments)
+    assert result.returncode == 1
+    (line,) = result.stderr.splitlines()
+    assert "the disk is full; make room or choose another place" in line
+    assert listing(small_disk) == ["filler"]

@@ -243,3 +243,116 @@ def test_options_that_contradict_each_other(chowtape: Run, tmp_path: Path) -> No
             chowtape, tmp_path, "in", "out", "--skip-existing", other,
             words=(other, "--skip-existing"),
         )  # fmt: skip
+
+
+def test_a_report_takes_the_place_of_nothing_else(chowtape: Run, tmp_path: Path) -> None:
+    stems(tmp_path / "in", "d/a.wav")
+    stems(tmp_path, "s.wav")
+    (tmp_path / "link").symlink_to("out")
+    for report in ("out/d/a.wav", "out/D/a.WAV", "link/d/a.wav", "out/.chowtape.jsonl", "out/d",
+                   "out/d/a.wav/report.csv"):  # fmt: skip
+        check_refused(chowtape, tmp_path, "in", "out", "--report", report, words=("--report",))
+    for report in ("so.wav", "./so.wav"):
+        check_refused(chowtape, tmp_path, "s.wav", "so.wav", "--report", report, words=("so.wav",))
+    check_refused(chowtape, tmp_path, "in", "out", "--report", "s.wav/r", words=("s.wav",), code=1)
+    check_refused(
+        chowtape,
+        tmp_path,
+        "in",
+        "out",
+        "--report",
+        "/proc/none/r.csv",
+        words=("/proc/none",),
+        code=1,
+    )
+    done = chowtape("render", "in", "out", "--report", "out/d/report.csv")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "d" / "report.csv").read_text().startswith("source,output,")
+
+
+def test_templates_that_ask_for_too_much_or_are_wrong(chowtape: Run, tmp_path: Path) -> None:
+    stems(tmp_path / "in", "a.wav")
+    for template, *words in (
+        ("{number:1000000000}{ext}", "too wide", "20"),
+        ("{drive:.999999999f}{ext}", "too wide"),
+        ("{number:{number}}{ext}", "{number:{number}} can't be filled in"),
+        ("{mode.__class__}{ext}", "{mode.__class__} can't be filled in", "there are: stem name"),
+        ("{mode[0]}{ext}", "{mode[0]} can't be filled in"),
+        ("{0}{ext}", "{0} can't be filled in"),
+        ("{stem", "brace", "{{"),
+        ("{stem}}{ext}", "brace"),
+        ("{mode:d}{ext}", "{mode:d} can't be filled in with nr8"),
+    ):
+        check_refused(chowtape, tmp_path, "in", "out", "--name", template, words=tuple(words))
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ((), "a--.wav"),
+        (("--mode", "stn"), "a-2x4-.wav"),
+        (("--mode", "stn", "--weights", "2x8", "--rate", 48_000), "a-2x8-48000.wav"),
+    ],
+)
+def test_what_is_left_open_is_empty_in_names(
+    chowtape: Run, tmp_path: Path, options: tuple[object, ...], name: str
+) -> None:
+    stems(tmp_path / "in", "a.wav")
+    found = outputs(
+        chowtape(
+            "render", "in", "out", "--json", "--name", "{stem}-{weights}-{rate}{ext}", *options
+        )
+    )
+    assert set(found.values()) == {f"out/{name}"}
+
+
+def test_patterns_mean_the_same_with_more_sources(chowtape: Run, tmp_path: Path) -> None:
+    stems(tmp_path / "stems", "drums/snare.wav", "bass.wav")
+    stems(tmp_path / "small", "a.wav")
+    (tmp_path / "tape.toml").write_text('["drums/**"]\ndrive = 0.7\n["small/*"]\ndrive = 0.9\n')
+    result = chowtape("render", "stems", "small", "out", "--settings", "tape.toml", "--json")
+    assert result.stderr == ""
+    files = json.loads(result.stdout)["files"]
+    assert {file["output"]: file["settings"]["drive"] for file in files} == {
+        "out/stems/drums/snare.wav": 0.7, "out/stems/bass.wav": 0.5, "out/small/a.wav": 0.9,
+    }  # fmt: skip
+    wanted = ("--include", "drums/**", "--include", "small/*")
+    found = outputs(chowtape("render", "stems", "small", "out2", "--json", *wanted))
+    assert set(found) == {"stems/drums/snare.wav", "small/a.wav"}
+    some = chowtape("render", "stems", "out3", "--settings", "tape.toml")
+    (line,) = some.stderr.splitlines()
+    assert 'warning: the settings of "small/*" are for none of these files' in line
+    quiet = chowtape("render", "stems", "out4", "--settings", "tape.toml", "--quiet")
+    assert quiet.stderr == ""
+
+
+def test_what_is_named_twice_is_rendered_once(chowtape: Run, tmp_path: Path) -> None:
+    stems(tmp_path / "w" / "in", "a.wav")
+    stems(tmp_path / "w", "b.wav")
+    (tmp_path / "w" / "in" / "notes.txt").touch()
+    (tmp_path / "link").symlink_to("w")
+    given = ("w/in", "./w/in/", "link/in", "w/b.wav", "w/in/../b.wav", "link/b.wav")
+    result = chowtape("render", *given, "out", "--json")
+    assert outputs(result) == {"w/in/a.wav": "out/in/a.wav", "w/b.wav": "out/b.wav"}
+    assert json.loads(result.stdout)["left_alone"] == {".txt": 1}
+
+
+def test_the_advice_about_names_that_collide_helps(chowtape: Run, tmp_path: Path) -> None:
+    stems(tmp_path / "case", "A.wav", "a.wav")
+    stems(tmp_path, "x/same.wav", "y/same.wav")
+    for given in (("case",), ("x/same.wav", "y/same.wav")):
+        refused = chowtape("render", *given, "out")
+        advised = refused.stderr.split("--name such as '")[1].split("'")[0]
+        made = outputs(
+            chowtape("render", *given, "out", "--overwrite", "--json", "--name", advised)
+        )
+        assert len(set(made.values())) == 2
+
+
+def test_a_file_whose_rate_is_the_trouble_is_named(chowtape: Run, tmp_path: Path) -> None:
+    stems(tmp_path / "in", "good.wav")
+    write_wav(tmp_path / "in" / "slow.wav", music(0.1, 1000, 1), 60)
+    for arguments in (("in", "out"), ("in/slow.wav", "out.wav"), ("in", "dry", "--dry-run")):
+        result = chowtape("render", *arguments)
+        assert result.returncode == 1
+        assert result.stderr.startswith("chowtape: in/slow.wav: --dc-block 35 Hz must be below")

@@ -245,3 +245,42 @@ def test_kernels_run_as_plain_python_and_give_the_same(chowtape: Run, tmp_path: 
             assert done.returncode == 0, done.stderr
             outputs.append(sf.read(tmp_path / name)[0])
         np.testing.assert_allclose(outputs[0], outputs[1], rtol=0, atol=1e-12)
+
+
+def test_a_file_goes_into_a_folder_that_is_named_as_one(chowtape: Run, tmp_path: Path) -> None:
+    write_wav(tmp_path / "in.wav", music(0.1, 44_100))
+    (tmp_path / "there").mkdir()
+    for folder in ("new/deep/", "there/"):
+        planned = chowtape("render", "in.wav", folder, "--dry-run")
+        assert f"{folder}in.wav" in planned.stdout
+        done = chowtape("render", "in.wav", folder)
+        assert done.returncode == 0, done.stderr
+        assert (tmp_path / folder / "in.wav").is_file()
+    again = chowtape("render", "in.wav", "there/")
+    assert "there/in.wav: exists already" in again.stderr
+    assert chowtape("render", "in.wav", "./").returncode == 1  # onto itself
+
+
+def test_a_dry_run_of_a_folder_shows_where_what_goes_and_how(chowtape: Run, tmp_path: Path) -> None:
+    for name in ("kick", "bass"):
+        write_wav(tmp_path / "in" / f"{name}.wav", music(0.1, 44_100))
+    (tmp_path / "tape.toml").write_text('["kick*"]\ndrive = 0.7\n')
+    run = ("render", "in", "out", "--settings", "tape.toml")
+    bass, kick = chowtape(*run, "--format", "flac", "--dry-run").stdout.splitlines()[1:3]
+    for words in ("in/kick.wav", "out/kick.flac", "44100 Hz, 2 ch, FLAC PCM_24", "drive 0.7"):
+        assert words in kick
+    assert "drive" not in bass
+    plain = chowtape(*run).stdout
+    verbose = chowtape(*run, "--overwrite", "--verbose").stdout
+    assert "drive 0.7" in verbose
+    for heading in ("guard", "resets", "settings"):
+        assert heading in verbose.splitlines()[0]
+        assert heading not in plain
+
+
+def test_the_demo_reports_as_a_render_does(chowtape: Run) -> None:
+    whole = json.loads(chowtape("demo", "one", "--json").stdout)
+    assert whole["settings"]["drive"] == 0.7
+    assert [file["status"] for file in whole["files"]] == ["rendered"] * 3
+    quiet = chowtape("demo", "two", "-q")
+    assert (quiet.returncode, quiet.stdout, quiet.stderr) == (0, "", "")

@@ -227,3 +227,52 @@ def test_an_interrupted_render_leaves_nothing(
     assert process.returncode == code
     assert "Traceback" not in stderr
     assert listing(tmp_path) == ["in.wav"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("render", "a", "b", "--headroom"), ("--headroom [set]", "render --help")),
+        (("render", "a", "b", "--drive"), ("--drive X",)),
+        (("render", "a", "b", "--jobs", "0"), ("is 0, but must be 1 to 1024",)),
+        (("render", "a", "b", "--drive", "x"), ("'x' is not a number;",)),
+        (("ab", "a", "b", "--jobs", "1.5"), ("'1.5' is not a whole number;",)),
+        (("bench", "--seconds", "0"), ("is 0.0, but must be 0.1 to 36000.0",)),
+    ],
+)
+def test_options_that_are_wrong_are_told_in_plain_words(
+    chowtape: Run, arguments: tuple[str, ...], words: tuple[str, ...]
+) -> None:
+    check_one_line(chowtape(*arguments), 2, *words)
+
+
+def test_an_address_that_is_none(chowtape: Run) -> None:
+    refused = chowtape("render", "in", "out", "--dask", "nonsense")
+    check_one_line(
+        refused,
+        1,
+        "--dask nonsense: no scheduler answers, as this is no address",
+        "tcp://host:8786",
+    )
+
+
+def test_a_folder_where_an_output_should_go(chowtape: Run, tmp_path: Path) -> None:
+    write_wav(tmp_path / "in" / "a.wav", music(0.02, 44_100))
+    (tmp_path / "out" / "a.wav").mkdir(parents=True)
+    for more in ((), ("--overwrite",), ("--dry-run",)):
+        check_one_line(chowtape("render", "in", "out", *more), 1, "out/a.wav: is a folder; rename")
+
+
+def test_a_comparison_that_fails_names_no_folder_of_ours(tmp_path: Path) -> None:
+    write_wav(tmp_path / "in.wav", music(3.0, 44_100))
+    code = (
+        "import resource, sys\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))\n"
+        "from chowtape_cli.__main__ import run\n"
+        "sys.exit(run(['ab', 'in.wav', 'compared', '--variant', 'A:drive=0.7', '--jobs', '1']))"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    check_one_line(done, 1, "compared/", "can't be written")
+    assert ".part" not in done.stderr
+    assert listing(tmp_path) == ["in.wav"]

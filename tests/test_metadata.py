@@ -395,3 +395,36 @@ def test_no_tail_changes_the_audio(
     for output in ("out.wav", "out.aiff"):
         render_file(folder / "in.wav", folder / output, DRY)
         np.testing.assert_array_equal(sf.read(folder / output, dtype="int16", always_2d=True)[0], x)
+
+
+@pytest.mark.parametrize(
+    ("raw", "text"),
+    [
+        (b"Art\xe9", "Arté"),
+        (b"\x93Art\x94 \x80", "“Art” €"),
+        ("Arté ♪".encode(), "Arté ♪"),
+        (b"\x81\xe9", "\x81é"),
+    ],
+)
+@pytest.mark.parametrize("extension", ["flac", "ogg", "aiff"])
+def test_texts_that_windows_wrote_are_read(
+    chowtape: Run, tmp_path: Path, raw: bytes, text: str, extension: str
+) -> None:
+    write_wav(tmp_path / "in.wav", music(0.05, 44_100))
+    append(tmp_path / "in.wav", chunk(b"LIST", b"INFO" + chunk(b"IART", raw + b"\0")))
+    done = chowtape("render", "in.wav", f"out.{extension}")
+    assert done.returncode == 0, done.stderr
+    with sf.SoundFile(tmp_path / f"out.{extension}") as file:
+        assert file.artist == text
+
+
+def test_what_is_too_large_to_be_carried_is_said_to_be_so(chowtape: Run, tmp_path: Path) -> None:
+    write_wav(tmp_path / "in.wav", music(0.05, 44_100))
+    append(tmp_path / "in.wav", chunk(b"axml", bytes(70 << 20)))
+    append(tmp_path / "in.wav", chunk(b"iXML", IXML))
+    for output, others in (("out.wav", ""), ("out.flac", "its format can't hold iXML")):
+        done = chowtape("render", "in.wav", output)
+        assert done.returncode == 0
+        assert "was left without axml, as no more than 64 MiB are carried" in done.stderr
+        assert "can't hold axml" not in done.stderr
+        assert others in done.stderr

@@ -489,3 +489,39 @@ def test_training_options_that_are_wrong(
     assert result.returncode == 2
     assert words in result.stderr
     assert len(result.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("more", [(), ("--dry-run",)])
+def test_networks_are_looked_at_before_a_batch_begins(
+    chowtape: Run, tmp_path: Path, more: tuple[str, ...]
+) -> None:
+    for name in ("a", "b"):
+        write_wav(tmp_path / "in" / f"{name}.wav", music(0.02, 44_100))
+    (tmp_path / "tape.toml").write_text('["b.wav"]\nmode = "stn"\nweights = "nope"\n')
+    for arguments, *words in (
+        (("in", "out", "--mode", "stn", "--weights", "nope"), "nope: can't be read", "2x8, 3x4"),
+        (("in", "out", "--settings", "tape.toml"), "nope: can't be read", "2x8, 3x4"),
+        (("in/a.wav", "out.wav", "--mode", "stn", "--weights", "nope"), "nope: can't be read"),
+        (("in", "out", "--mode", "stn", "--weights", "/dev/zero"), "/dev/zero: is no file"),
+        (("in", "out", "--mode", "stn", "--weights", "in"), "in: holds no hyst_width"),
+    ):
+        result = chowtape("render", *arguments, *more)
+        assert result.returncode == 1
+        (line,) = result.stderr.splitlines()
+        for word in words:
+            assert word in line
+        assert result.stdout == ""
+    assert {path.name for path in tmp_path.iterdir()} == {"in", "tape.toml"}
+    done = chowtape("render", "in/a.wav", "out.wav", "--settings", "tape.toml", *more)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_file_far_too_large_for_networks_is_not_read(chowtape: Run, tmp_path: Path) -> None:
+    write_wav(tmp_path / "in.wav", music(0.02, 44_100))
+    (tmp_path / "folder").mkdir()
+    with (tmp_path / "folder" / "hyst_width_0.json").open("wb") as file:
+        file.truncate(1 << 40)
+    for name in ("folder", "folder/hyst_width_0.json"):
+        refused = chowtape("render", "in.wav", "out.wav", "--mode", "stn", "--weights", name)
+        assert refused.returncode == 1
+        assert "is too large for networks" in refused.stderr

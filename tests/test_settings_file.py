@@ -184,6 +184,7 @@ def test_settings_for_one_file(chowtape: Run, tmp_path: Path) -> None:
         ("drvie = 0.5", ("drvie", 'did you mean "drive"?')),
         ("['a*']\ninput-gian = 1", ('["a*"]: ', "input-gian", '"input_gain"')),
         ("colour = 1", ("colour", "chowtape settings")),
+        ("jobs = 2", ("jobs", "chowtape settings")),
         ("sat = 0.1\nsaturation = 0.2", ("sat and saturation are the same",)),
         ("drive = 0.1\ndrive = 0.2", ("tape.toml: line 2: ",)),
         ("\n\ndrive = high", ("tape.toml: line 3: ", "correct the TOML")),
@@ -287,3 +288,33 @@ def test_the_example_of_the_docs_does_what_they_say() -> None:
     assert plan.for_file("drums/close/hat.wav") == RenderSettings(mode="stn", drive=0.7)
     kick = RenderSettings(mode="stn", drive=0.9, input_gain=3.0)
     assert plan.for_file("drums/kick.wav") == plan.for_file("kick 2.wav") == kick
+
+
+def test_networks_wait_for_the_files_that_need_them(chowtape: Run, tmp_path: Path) -> None:
+    text = 'weights = "2x8"\n["drums/**"]\nmode = "stn"\n["snare*"]\nweights = "3x4"\n'
+    plan = plan_of(text)
+    assert plan.base == RenderSettings()
+    assert plan.for_file("bass.wav") == RenderSettings()
+    assert plan.for_file("snare.wav") == RenderSettings()
+    assert plan.for_file("drums/kick.wav") == RenderSettings(mode="stn", weights="2x8")
+    assert plan.for_file("drums/snare.wav") == RenderSettings(mode="stn", weights="3x4")
+    assert again(plan) == plan
+    every = plan_of(text + '["**"]\ndrive = 0.7\n')
+    assert again(every) == every
+    given = plan_of(text, weights="mine.npz")
+    assert given.for_file("drums/snare.wav") == RenderSettings(mode="stn", weights="mine.npz")
+    assert given.base == RenderSettings()
+    assert again(given) == given
+    assert plan_of(text, mode="rk4").for_file("drums/kick.wav") == RenderSettings(mode="rk4")
+    write_settings(tmp_path, text)
+    asked = ("settings", "--settings", "tape.toml", "--for")
+    assert '\nweights = "2x8"\n' in chowtape(*asked, "drums/kick.wav").stdout
+    assert "\n# weights = " in chowtape(*asked, "bass.wav").stdout
+    write_wav(tmp_path / "stems" / "drums" / "kick.wav", music(0.05, 44_100))
+    write_wav(tmp_path / "stems" / "bass.wav", music(0.05, 44_100))
+    done = chowtape("render", "stems", "out", "--settings", "tape.toml", "--json")
+    files = json.loads(done.stdout)["files"]
+    assert {file["source"]: file["settings"]["weights"] for file in files} == {
+        "stems/bass.wav": None, "stems/drums/kick.wav": "2x8",
+    }  # fmt: skip
+    check_one_line(chowtape(*asked, "a", "--mode", "rk2", "--weights", "2x8"), 2, "goes with")

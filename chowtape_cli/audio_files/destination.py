@@ -109,6 +109,7 @@ class Destination:
         frames: how many were written so far.
         lost_tags: names of tags that the container can't hold.
         lost_pieces: names of what else it can't: markers, pictures ...
+        too_large: names of what is more than is carried along.
     """
 
     def __init__(
@@ -133,6 +134,7 @@ class Destination:
         metadata = metadata or Metadata()
         self._carried = carried(metadata, plan.format, plan.rate)
         self.lost_pieces = self._carried.lost
+        self.too_large = self._carried.too_large
         self._times = times
         self._overwrite = overwrite
         self._in_place = False
@@ -154,6 +156,7 @@ class Destination:
                 format=plan.format,
             )
         except sf.LibsndfileError as error:
+            self._check_room()
             raise AudioFileError(f"{shown(self.path)}: {reason_of(error)}") from error
         # The PEAK chunk holds the time of writing; without it, same render, same bytes.
         sf._snd.sf_command(file._file, _SFC_SET_ADD_PEAK_CHUNK, sf._ffi.NULL, 0)
@@ -306,6 +309,14 @@ class Destination:
         self.lost_tags = [name for name in self._carried.tags if name not in kept]
 
     def _write_failed(self) -> AudioFileError:
+        """Return the error of a file that libsndfile can't write on."""
+        try:
+            self._check_room()
+        except AudioFileError as error:
+            return error
+        return write_error(self.path, OSError(0, "the disk may be full"))
+
+    def _check_room(self) -> None:
         """Ask the file system for the reason that libsndfile does not pass on."""
         try:
             with self._begun.open("ab") as probe:
@@ -313,8 +324,7 @@ class Destination:
                 probe.flush()
                 os.fsync(probe.fileno())
         except OSError as error:
-            return write_error(self.path, error)
-        return write_error(self.path, OSError(0, "the disk may be full"))
+            raise write_error(self.path, error) from error
 
     def discard(self) -> None:
         """Remove whatever was written, and the folders that were made for it."""

@@ -28,6 +28,7 @@ _INFO_TAGS = {
     b"INAM": "title", b"ICOP": "copyright", b"ISFT": "software", b"IART": "artist",
     b"ICMT": "comment", b"ICRD": "date", b"IPRD": "album", b"IGNR": "genre", b"ITRK": "tracknumber",
 }  # fmt: skip
+_LOST = "\N{REPLACEMENT CHARACTER}"  # what libsndfile's texts have where they are not UTF-8
 
 
 @dataclass(frozen=True)
@@ -57,11 +58,13 @@ class Carried:
         tags: texts by libsndfile's names.
         pieces: what is written after libsndfile is done.
         lost: names of what the container can't hold.
+        too_large: names of what is left where it is, whatever the container.
     """
 
     tags: dict[str, str]
     pieces: list[Piece]
     lost: list[str]
+    too_large: list[str]
 
 
 def read_metadata(path: Path, container: str, rate: int, tags: dict[str, str]) -> Metadata:
@@ -76,18 +79,28 @@ def read_metadata(path: Path, container: str, rate: int, tags: dict[str, str]) -
             pieces = id3.read_id3(path)
         elif family:
             pieces = comments.read_comments(path)
-    return Metadata(_texts(pieces) | tags, rate, family, tuple(pieces), tuple(too_large))
+    ours = _texts(pieces)
+    readable = {name: text for name, text in tags.items() if not (name in ours and _LOST in text)}
+    return Metadata(ours | readable, rate, family, tuple(pieces), tuple(too_large))
 
 
 def _texts(pieces: list[Piece]) -> dict[str, str]:
     """Return the tags in a LIST/INFO; in an RF64, libsndfile reads none that follow the audio."""
     return {
-        _INFO_TAGS[name]: body[start : start + size].split(b"\0")[0].decode("utf-8", "replace")
+        _INFO_TAGS[name]: _decoded(body[start : start + size].split(b"\0")[0])
         for kind, body in pieces
         if kind == "INFO"
         for name, start, size in subchunks(body)
         if name in _INFO_TAGS
     }
+
+
+def _decoded(text: bytes) -> str:
+    """Return a text in the encoding that it most likely has: UTF-8, or what Windows wrote."""
+    for encoding in ("utf-8", "cp1252"):
+        with contextlib.suppress(UnicodeDecodeError):
+            return text.decode(encoding)
+    return text.decode("latin-1")
 
 
 def carried(metadata: Metadata, container: str, rate: int) -> Carried:
@@ -107,8 +120,8 @@ def carried(metadata: Metadata, container: str, rate: int) -> Carried:
             for name in _lost_names(piece, metadata.family)]  # fmt: skip
     texts = {"INFO", "comments", *_AIFF_TEXTS, *(("ID3",) if family == "MP3" else ())}
     has_texts = any(piece.name in texts for piece in kept)
-    names = dict.fromkeys([*lost, *metadata.too_large])
-    return Carried({} if has_texts else metadata.tags, kept, list(names))
+    too_large = list(dict.fromkeys(metadata.too_large))
+    return Carried({} if has_texts else metadata.tags, kept, list(dict.fromkeys(lost)), too_large)
 
 
 def _lost_names(piece: Piece, family: str) -> Iterator[str]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from chowtape_cli.audio_files.formats import INTEGER_BITS
 from chowtape_cli.batch.crew import Alone, Workers
+from chowtape_cli.batch.manifest import NAME as MANIFEST
 from chowtape_cli.batch.manifest import (
     OUTDATED,
     UNKNOWN,
@@ -26,6 +27,7 @@ from chowtape_cli.batch.sources import (
     Sources,
     check_apart,
     check_distinct,
+    check_report,
     find_sources,
     place_of,
 )
@@ -41,6 +43,7 @@ from chowtape_cli.files import (
     remove_part_files,
     shown,
 )
+from chowtape_cli.notices import tell
 from chowtape_cli.render import FileReport, failed_report, plan_file, signal_path
 
 if TYPE_CHECKING:
@@ -75,6 +78,7 @@ class BatchRequest:
         dry_run: report what would be done, and do nothing.
         jobs: worker processes.
         dask: address of a Dask scheduler, ``local``, or None.
+        report: what is written afterwards, and may be in the way of nothing; None for nothing.
     """
 
     sources: Sources
@@ -91,6 +95,7 @@ class BatchRequest:
     dry_run: bool = False
     jobs: int = 1
     dask: str | None = None
+    report: Path | None = None
 
 
 @dataclass
@@ -142,6 +147,7 @@ def run_batch(request: BatchRequest, watch: Watch | None = None) -> BatchReport:
     Raises:
         PlanError: sources and destination do not go together; nothing was rendered.
         FileError: the destination's manifest can't be read or written.
+        BankError: networks can't be read; nothing was rendered.
         MissingPackageError: Dask is not installed.
         ClusterError: it does not answer.
     """
@@ -189,13 +195,19 @@ def _items(request: BatchRequest) -> list[Item]:
             "name another one"
         )
     run = f"{secrets.token_hex(4)}-"
-    settings = [request.plan.for_file(one.relative) for one in found]
+    settings = [request.plan.for_file(*one.paths) for one in found]
     places = [
         place_of(one, own, number, request.name, request.extension)
         for number, (one, own) in enumerate(zip(found, settings, strict=True), 1)
     ]
     check_distinct(list(zip(found, places, strict=True)))
     check_apart(request.sources, request.destination, places)
+    if request.report is not None:
+        written = [request.destination / place for place in (MANIFEST, *places)]
+        check_report(request.report, [*written, *(Path(one.path) for one in found)])
+    _check_networks(settings)
+    for pattern in request.plan.idle(one.paths for one in found):
+        tell(f'warning: the settings of "{shown(pattern)}" are for none of these files')
     return [
         Item(
             source=one.path,
@@ -222,6 +234,16 @@ def _dry_run(request: BatchRequest, manifest: Manifest, items: Sequence[Item]) -
     )
 
 
+def _check_networks(needed: Iterable[RenderSettings]) -> None:
+    """Raise BankError for what would be wrong with every file that needs the same networks."""
+    names = {settings.weights for settings in needed if settings.mode == "stn"}
+    if names:
+        from chowtape_cli.neural.catalogue import load_any
+
+        for name in names:
+            load_any(name)
+
+
 def _planned(request: BatchRequest, manifest: Manifest, item: Item) -> FileReport:
     decided = _decided(request, manifest, item, _recipe(manifest, item))
     if isinstance(decided, FileReport):
@@ -241,6 +263,9 @@ def _decided(
     request: BatchRequest, manifest: Manifest, item: Item, wanted: Recipe
 ) -> Item | FileReport:
     """Return an item that is to be rendered, or the report of one that is not."""
+    output = Path(item.output)
+    if output.is_dir():
+        return failed_report(item.source, item.output, exists_already(output), item.settings)
     if request.overwrite:
         return replace(item, overwrite=True)
     state = manifest.state(item.place, wanted)
@@ -251,12 +276,15 @@ def _decided(
     if state == UP_TO_DATE:
         return without(item, "up to date")
     if state == OUTDATED and not request.update:
-        what = f"{shown(item.output)}: was made from another source or settings; give --update"
+        why = shown(", ".join(manifest.differences(item.place, wanted)))
+        what = f"{shown(item.output)}: is outdated ({why}); give --update"
         return without(item, "outdated", what)
     if state == UNKNOWN:
-        return failed_report(
-            item.source, item.output, exists_already(Path(item.output)), item.settings
-        )
+        error = exists_already(output)
+        if manifest.changed(item.place):
+            what = f"{shown(item.output)}: was changed since it was rendered"
+            error = FileError(f"{what}; give --overwrite or another destination")
+        return failed_report(item.source, item.output, error, item.settings)
     return replace(item, overwrite=state == OUTDATED)
 
 

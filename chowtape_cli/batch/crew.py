@@ -18,7 +18,10 @@ from chowtape_cli.errors import WorkerError
 from chowtape_cli.files import shown
 from chowtape_cli.pool import LIVES, Call, Pool, attach
 
-_KILLED = "a worker process was killed {} times over this file, perhaps for want of memory"
+_KILLED = (
+    "a worker process was killed {} times over this file, perhaps for want of memory; "
+    "give fewer --jobs"
+)
 
 _BETWEEN_LOOKS = 0.2  # seconds, at how far workers are
 _METER = 24  # bytes

@@ -9,7 +9,7 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -24,6 +24,7 @@ from chowtape_cli.files import (
     shown,
     write_whole,
 )
+from chowtape_cli.notices import tell
 from chowtape_cli.settings import RenderSettings
 
 NAME = ".chowtape.jsonl"
@@ -82,27 +83,53 @@ class Manifest:
         self._missing: list[Path] = []
         self._file: IO[str] | None = None
         self._whole = True
+        content = self._read()
+        self._whole = not content or content.endswith(b"\n")
+        damaged = 0
+        for line in content.split(b"\n"):
+            try:
+                text = line.decode()
+                self._take(json.loads(text or "{}"), text)
+            except (ValueError, TypeError, AttributeError, RecursionError):
+                damaged += 1
+        if damaged:
+            lines = "1 line that is" if damaged == 1 else f"{damaged} lines that are"
+            tell(
+                f"warning: {shown(self._path)}: skipped {lines} damaged; outputs that only they "
+                "tell of count as unknown"
+            )
+
+    def _read(self) -> bytes:
+        """Return what the manifest holds; nothing where there is none."""
         try:
-            text = self._path.read_text(encoding="utf-8")
+            if self._path.exists() and not self._path.is_file():
+                raise FileError(
+                    f"{shown(self._path)}: is no file, as chowtape's manifest is; remove it or "
+                    "choose another destination"
+                )
+            return self._path.read_bytes()
         except FileNotFoundError:
-            return
-        except (OSError, UnicodeDecodeError) as error:
+            return b""
+        except OSError as error:
             raise FileError(
-                f"{shown(self._path)}: can't be read ({error}); remove it to start afresh"
+                f"{shown(self._path)}: can't be read ({error.strerror}); check its rights, or "
+                "choose another destination"
             ) from error
-        self._whole = not text or text.endswith("\n")
-        for line in text.split("\n"):
-            with contextlib.suppress(ValueError, TypeError):  # one cut off
-                self._take(json.loads(line), line)
 
     def _take(self, entry: Mapping[str, Any], line: str) -> None:
-        for key, lines in (
-            ("output", self._outputs),
-            ("measured", self._gains),
-            ("recipe", self._settings),
+        """Keep a line; raise ValueError or the like where it does not say what it should."""
+        for key, lines, kinds in (
+            ("output", self._outputs, {"source": str, "settings": str, "status": str}),
+            ("measured", self._gains, {"gain": float}),
+            ("recipe", self._settings, {"settings": dict}),
         ):
-            if key in entry:
-                lines[entry[key]] = line
+            if entry.get(key) is None:
+                continue
+            if not all(isinstance(entry.get(name), kind) for name, kind in kinds.items()):
+                raise ValueError(line)
+            if entry.get("status") == "begun" and not isinstance(entry.get("run"), str):
+                raise ValueError(line)
+            lines[str(entry[key])] = line
 
     def recipe(self, source: Path, settings: RenderSettings, trim_db: float = 0.0) -> Recipe:
         """Return the recipe of an output."""
@@ -121,6 +148,27 @@ class Manifest:
             return UNKNOWN
         same = finished and all(entry.get(key) == value for key, value in wanted.as_dict().items())
         return UP_TO_DATE if same else OUTDATED
+
+    def changed(self, place: str) -> bool:
+        """Say whether an output that is UNKNOWN was made here, and changed by others since."""
+        return self._entry(place).get("written") is not None
+
+    def differences(self, place: str, wanted: Recipe) -> list[str]:
+        """Say what would be different about an OUTDATED output if it was made anew."""
+        entry = self._entry(place)
+        found = []
+        if entry.get("source") != wanted.source:
+            found.append(f"its source was {entry.get('source')}")
+        elif entry.get("made_from") != wanted.made_from:
+            found.append("its source has changed")
+        if entry.get("settings") != wanted.settings:
+            found += _changes(*(
+                json.loads(self._settings.get(str(name), "{}"))
+                for name in (entry.get("settings"), wanted.settings)
+            ))  # fmt: skip
+        if entry.get("trim_db") != wanted.trim_db:
+            found.append(f"the set's gain {entry.get('trim_db')} -> {wanted.trim_db} dB")
+        return found or ["its last render did not end"]
 
     def _entry(self, place: str) -> dict[str, Any]:
         entry: dict[str, Any] = json.loads(self._outputs.get(place, "{}"))
@@ -225,6 +273,22 @@ def _ours(entry: Mapping[str, Any], now: list[int] | None) -> tuple[bool, bool]:
     if entry.get("status") == "begun" and now != entry.get("before"):
         return True, True  # files come whole: the run ended before it could note this one
     return now == entry.get("written"), entry.get("status") == "rendered"
+
+
+def _changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what differs between two lines about settings, each as old -> new."""
+    before, after = old.get("settings", {}), new.get("settings", {})
+    for name, value in after.items():
+        if before.get(name) != value:
+            yield f"{name} {_text(before.get(name))} -> {_text(value)}"
+    if before.get("weights") == after.get("weights") and old.get("weights") != new.get("weights"):
+        yield "its networks have changed"
+    if old.get("version") != new.get("version"):
+        yield f"chowtape {old.get('version', 'of an unknown version')} -> {new.get('version')}"
+
+
+def _text(value: object) -> str:
+    return "unset" if value is None else str(value)
 
 
 @lru_cache(maxsize=64)

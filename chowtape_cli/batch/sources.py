@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
+from string import Formatter
 
 from chowtape_cli.audio_files.formats import EXTENSIONS
 from chowtape_cli.errors import FileError, PlanError
 from chowtape_cli.files import shown
 from chowtape_cli.patterns import is_glob, matches
 from chowtape_cli.settings import RenderSettings
+
+_WIDEST = 20  # characters that a field of a name may be told to take
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,12 +28,19 @@ class Found:
     Attributes:
         path: where it is.
         relative: its place below the destination, with ``/`` between names.
+        inside: its path from the top of the folder that it was found in.
         size: in bytes, 0 where it can't be told.
     """
 
     path: str
     relative: str
+    inside: str
     size: int
+
+    @property
+    def paths(self) -> tuple[str, str]:
+        """What patterns are compared with."""
+        return self.relative, self.inside
 
 
 @dataclass(frozen=True)
@@ -50,6 +61,11 @@ class Search:
         """Say whether a path from the top would be found, if it was audio."""
         hidden = any(name.startswith(".") for name in path.split("/"))
         return not hidden and (self.pattern is None or matches(f"/{self.pattern}", path))
+
+    def is_as(self, other: Search) -> bool:
+        """Say whether the same would be found."""
+        same_rest = (self.prefix, self.pattern) == (other.prefix, other.pattern)
+        return same_rest and _real(self.top) == _real(other.top)
 
     def reaches(self, depth: int) -> bool:
         """Say whether anything can be found so many folders down."""
@@ -76,10 +92,13 @@ class Sources:
     include: Sequence[str] = ()
     exclude: Sequence[str] = ()
 
-    def wants(self, relative: str) -> bool:
-        """Say whether the patterns let a place through."""
-        chosen = not self.include or any(matches(one, relative) for one in self.include)
-        return chosen and not any(matches(one, relative) for one in self.exclude)
+    def wants(self, *paths: str) -> bool:
+        """Say whether the patterns let a file through that has these paths."""
+
+        def any_of(patterns: Sequence[str]) -> bool:
+            return any(matches(one, path) for one in patterns for path in paths)
+
+        return (not self.include or any_of(self.include)) and not any_of(self.exclude)
 
 
 def find_sources(
@@ -108,7 +127,9 @@ def find_sources(
     for name in given:
         path = Path(name)
         if path.is_dir():
-            _search(sources, Search(path, "" if alone else f"{_absolute(path).name}/"))
+            search = Search(path, "" if alone else f"{_absolute(path).name}/")
+            if not any(search.is_as(other) for other in sources.searches):
+                _search(sources, search)
         elif is_glob(name) and not os.path.lexists(path):
             _expand(sources, name)
         else:
@@ -116,18 +137,21 @@ def find_sources(
     sources.files += [_found(path, place) for path, place in _places(listed)]
     if not given and not listed:
         raise PlanError(f"{files_from}: names no file; write a path a line")
-    once = {(found.path, found.relative): found for found in sources.files}
-    wanted = [found for found in once.values() if sources.wants(found.relative)]
+    once = {
+        (_real(Path(found.path).parent), Path(found.path).name, found.relative): found
+        for found in reversed(sources.files)
+    }
+    wanted = [found for found in once.values() if sources.wants(*found.paths)]
     sources.files = sorted(wanted, key=lambda found: found.relative)
     return sources
 
 
-def _found(path: Path, relative: str) -> Found:
+def _found(path: Path, relative: str, inside: str | None = None) -> Found:
     try:
         size = path.stat().st_size
     except OSError:  # whoever opens it will say why
         size = 0
-    return Found(str(path), relative, size)
+    return Found(str(path), relative, inside or relative, size)
 
 
 def _search(sources: Sources, search: Search) -> int:
@@ -152,17 +176,17 @@ def _search(sources: Sources, search: Search) -> int:
             inside = (below / name).as_posix()
             if search.pattern is None or search.chooses(inside):
                 count += 1
-                _add(sources, Path(here) / name, search.prefix + inside)
+                _add(sources, Path(here) / name, search.prefix, inside)
     return count
 
 
-def _add(sources: Sources, path: Path, relative: str) -> None:
+def _add(sources: Sources, path: Path, prefix: str, inside: str) -> None:
     hidden = path.name.startswith(".")
     if hidden or path.suffix.lower().lstrip(".") not in EXTENSIONS:
         kind = "hidden" if hidden else path.suffix.lower() or path.name
         sources.left_alone[kind] = sources.left_alone.get(kind, 0) + 1
     else:
-        sources.files.append(_found(path, relative))
+        sources.files.append(_found(path, prefix + inside, inside))
 
 
 def _expand(sources: Sources, name: str) -> None:
@@ -215,7 +239,7 @@ def check_apart(sources: Sources, destination: Path, places: Sequence[str]) -> N
         inside = top.relative_to(above)
         for place in places:
             again = (inside / place).as_posix()
-            if search.chooses(again) and sources.wants(search.prefix + again):
+            if search.chooses(again) and sources.wants(search.prefix + again, again):
                 raise _inside(destination, search, inside)
 
 
@@ -257,12 +281,7 @@ def place_of(
     if name is None:
         return str(place.with_suffix(suffix))
     known = {"stem": place.stem, "name": place.name, "ext": suffix, "number": number}
-    try:
-        filled = name.format(**known, **settings.as_dict())
-    except (KeyError, IndexError, ValueError, AttributeError, TypeError) as error:
-        fields = " ".join([*known, *settings.as_dict()])
-        message = f"--name {name}: {error} can't be filled in; there are: {fields}"
-        raise PlanError(message) from error
+    filled = fill(name, {**known, **_in_names(settings)})
     result = place.parent / filled
     if filled.startswith("/") or ".." in result.parts:
         raise PlanError(f"--name {name}: makes {shown(filled)}; name a file below the destination")
@@ -274,14 +293,76 @@ def place_of(
     return str(result)
 
 
+def _in_names(settings: RenderSettings) -> dict[str, object]:
+    """Return settings as they are in names: what is left open is empty."""
+    values = {name: "" if value is None else value for name, value in settings.as_dict().items()}
+    if settings.mode == "stn":
+        from chowtape_cli.neural.catalogue import DEFAULT_ARCHITECTURE
+
+        values["weights"] = Path(settings.weights or DEFAULT_ARCHITECTURE).stem
+    return values
+
+
+def fill(template: str, known: Mapping[str, object]) -> str:
+    """Fill in the fields of a ``--name`` template.
+
+    Raises:
+        PlanError: it is malformed, or names what there is not.
+    """
+
+    def wrong(what: str) -> PlanError:
+        return PlanError(f"--name {shown(template)}: {what}")
+
+    try:
+        parts = list(Formatter().parse(template))
+    except ValueError as error:
+        message = "has a brace without its counterpart, so it can't be filled in; write {{ for {"
+        raise wrong(message) from error
+    filled = []
+    for text, name, form, conversion in parts:
+        filled.append(text)
+        if name is None:
+            continue
+        if name not in known or conversion:
+            field = f"{name}!{conversion}" if conversion else name
+            raise wrong(f"{{{field}}} can't be filled in; there are: {' '.join(known)}")
+        if any(int(digits) > _WIDEST for digits in re.findall(r"\d+", form or "")):
+            raise wrong(f"{{{name}:{form}}} is too wide; give {_WIDEST} or less")
+        try:
+            filled.append(format(known[name], form or ""))
+        except (ValueError, TypeError) as error:
+            value = shown(str(known[name])) or "nothing"
+            raise wrong(f"{{{name}:{form}}} can't be filled in with {value}") from error
+    return "".join(filled)
+
+
+def check_report(report: Path, others: Iterable[Path]) -> None:
+    """Raise PlanError where a report would take the place of another file, or stand in its way."""
+    place = Path(os.path.realpath(report))
+    key, above = _key(place), set(map(_key, place.parents))
+    for path in others:
+        other = _real(path.parent) / path.name
+        if _key(other) in {key, *above} or key in map(_key, other.parents):
+            raise PlanError(
+                f"--report {shown(report)}: is in the place of {shown(path)}; name another file"
+            )
+
+
+def _key(place: Path | PurePosixPath | str) -> str:
+    """Return what is the same for names that are one file on some file system."""
+    return unicodedata.normalize("NFC", str(place)).casefold()
+
+
 def check_distinct(places: Sequence[tuple[Found, str]]) -> None:
     """Raise PlanError where two sources would write one file, whatever the file system is like."""
     taken: dict[str, str] = {}
     for found, place in places:
-        key = unicodedata.normalize("NFC", place).casefold()
+        key = _key(place)
         if key in taken:
+            alike = _key(Path(taken[key]).name) == _key(Path(found.path).name)
+            hint = "{number:02} {stem}{ext}" if alike else "{name}{ext}"
             raise PlanError(
                 f"{shown(taken[key])} and {shown(found.path)} would both become {shown(place)}; "
-                "give a --name such as {name}{ext}, or render them apart"
+                f"give a --name such as '{hint}', or render them apart"
             )
         taken[key] = found.path

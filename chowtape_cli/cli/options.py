@@ -28,6 +28,14 @@ class SectionedCommand(click.Command):
 
     last_section = "Run"
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse; an error says whose it is, so that it can be worded."""
+        try:
+            return super().parse_args(ctx, args)
+        except click.UsageError as error:
+            error.ctx = error.ctx or ctx
+            raise
+
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write one definition list per section, in the order of the options."""
         sections: dict[str, list[tuple[str, str]]] = {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from chowtape_cli.cli.options import (
     settings_file_option,
     settings_options,
 )
-from chowtape_cli.errors import ChowtapeError
+from chowtape_cli.errors import ChowtapeError, ClusterError
 
 if TYPE_CHECKING:
     from chowtape_cli.batch import BatchRequest
@@ -157,11 +158,17 @@ class RenderRequest:
     "--report",
     type=click.Path(path_type=Path),
     metavar="FILE.csv",
-    help="Write a line about each file to a CSV file.",
+    help="Write a line about each file to a CSV file; an earlier report is replaced.",
 )
 @option("Run", "--json", is_flag=True, help="Print the report as JSON on stdout.")
 @option("Run", "--quiet", "-q", is_flag=True, help="Print nothing but errors.")
-@option("Run", "--verbose", "-v", is_flag=True, help="Report everything that was counted.")
+@option(
+    "Run",
+    "--verbose",
+    "-v",
+    is_flag=True,
+    help="Report everything that was counted, on every file.",
+)
 @click.pass_context  # fmt: skip
 def render(
     ctx: click.Context,
@@ -191,8 +198,9 @@ def render(
     """Render the audio files SRC through the tape into DST.
 
     SRC is a file, a folder with all below it, or a quoted glob such as 'stems/**/*.wav'. For one
-    file DST is a file, and its extension chooses the format. Otherwise DST is a folder that mirrors
-    the sources; the same command again renders what is missing or failed.
+    file DST is a file, and its extension chooses the format, or a folder, with a / at its end, that
+    it goes into. Otherwise DST is a folder that mirrors the sources; the same command again renders
+    what is missing or failed.
 
     Sample format and rate are the source's unless told otherwise. Nothing is overwritten without
     --overwrite, and an output appears only when it is whole.
@@ -205,6 +213,11 @@ def render(
     if skip_existing and (overwrite or update):
         other = "--overwrite" if overwrite else "--update"
         raise click.UsageError(f"{other} and --skip-existing exclude each other")
+    if dask is not None and not re.fullmatch(r"local|\w+://.+|.+:\d+", dask):
+        raise ClusterError(
+            f"--dask {dask}: no scheduler answers, as this is no address; give local, or one such "
+            "as tcp://host:8786"
+        )
     if report is not None:
         from chowtape_cli.report_batch import check_csv
 
@@ -258,6 +271,12 @@ def run_file(request: RenderRequest) -> int:
     from chowtape_cli.render import FileReport, failed_report, plan_file, render_file
 
     source, destination = map(Path, request.paths)
+    if request.paths[1].endswith(("/", os.sep)):  # a folder, even if it is not there yet
+        destination /= source.name
+    if request.report is not None:
+        from chowtape_cli.batch.sources import check_report
+
+        check_report(request.report, (source, destination))
     settings = request.plan.for_file(source.name)
     exit_code = 0
     first = "loading the kernels"
@@ -271,6 +290,10 @@ def run_file(request: RenderRequest) -> int:
                     settings=settings.as_dict(),
                 )
             elif request.dry_run:
+                if settings.mode == "stn":
+                    from chowtape_cli.neural.catalogue import load_any
+
+                    load_any(settings.weights)
                 outcome = plan_file(source, destination, settings, overwrite=request.overwrite)
             else:
                 outcome = render_file(
@@ -342,4 +365,5 @@ def _batch_request(request: RenderRequest) -> BatchRequest:
         dry_run=request.dry_run,
         jobs=request.jobs,
         dask=request.dask,
+        report=request.report,
     )

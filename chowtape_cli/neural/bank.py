@@ -31,6 +31,8 @@ TAPE_FORM = "tape"  # our own networks
 PLUGIN_FORM = "plugin"  # ChowTape's networks, imported
 PLUGIN_LAYERS = (5, 4, 4, 1)
 _ARRAYS = ("weights", "accuracy_db", "ancestor")
+_MOST_BYTES = 64 << 20  # a bank is below 2 MiB, a file of ChowTape's below 1
+_CHOICE = f"name a bank, a folder of ChowTape's, or one of {', '.join(ARCHITECTURES)}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,13 +111,14 @@ def load(path: Path) -> Bank:
         BankError: missing, not a bank, cut off, of a newer format, of other shapes, with NaNs, or
             altered since it was made.
     """
-    content = _read(path)
+    content = read_limited(path)
     try:
-        with np.load(io.BytesIO(content), allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in ("header", *_ARRAYS)}
+        arrays = _unpacked(content)
         header = json.loads(str(arrays.pop("header")))
         version = header["format_version"]
-    except (ValueError, KeyError, TypeError, OSError, EOFError, zipfile.BadZipFile) as error:
+    except (
+        ValueError, KeyError, TypeError, AttributeError, OSError, EOFError, zipfile.BadZipFile,
+    ) as error:  # fmt: skip
         raise BankError(f"{shown(path)}: is not a bank of networks, or is cut off") from error
     if version != FORMAT_VERSION:
         raise BankError(
@@ -143,13 +146,29 @@ def load(path: Path) -> Bank:
     return bank
 
 
-def _read(path: Path) -> bytes:
+def _unpacked(content: bytes) -> dict[str, Any]:
+    with np.load(io.BytesIO(content), allow_pickle=False) as archive:
+        if sum(member.file_size for member in archive.zip.infolist()) > _MOST_BYTES:
+            raise ValueError("far too large")
+        return {name: archive[name] for name in ("header", *_ARRAYS)}
+
+
+def read_limited(path: Path) -> bytes:
+    """Return what is in a file of networks.
+
+    Raises:
+        BankError: it can't be read, is a device or pipe, or far too large for what it should be.
+    """
     try:
-        return path.read_bytes()
+        if path.exists() and not path.is_file():
+            raise BankError(f"{shown(path)}: is no file; {_CHOICE}")
+        with path.open("rb") as file:
+            content = file.read(_MOST_BYTES + 1)
     except OSError as error:
-        raise BankError(
-            f"{shown(path)}: can't be read ({error.strerror}); check the path"
-        ) from error
+        raise BankError(f"{shown(path)}: can't be read ({error.strerror}); {_CHOICE}") from error
+    if len(content) > _MOST_BYTES:
+        raise BankError(f"{shown(path)}: is too large for networks; {_CHOICE}")
+    return content
 
 
 def _check(bank: Bank, path: Path) -> None:

@@ -17,7 +17,14 @@ from numpy.typing import NDArray
 
 from chowtape_cli.errors import BankError
 from chowtape_cli.files import shown, write_whole
-from chowtape_cli.neural.bank import ARCHITECTURES, PLUGIN_FORM, PLUGIN_LAYERS, TAPE_FORM, Bank
+from chowtape_cli.neural.bank import (
+    ARCHITECTURES,
+    PLUGIN_FORM,
+    PLUGIN_LAYERS,
+    TAPE_FORM,
+    Bank,
+    read_limited,
+)
 
 _FILE = re.compile(r"hyst_width_(\d+)\.json")
 
@@ -62,11 +69,9 @@ def _even(nodes: list[int]) -> bool:
 
 def _models(path: Path, width: int) -> dict[int, NDArray[np.float64]]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_limited(path).decode())
         named = {name: _weights(model) for name, model in content.items()}
-    except OSError as error:
-        raise BankError(f"{shown(path)}: can't be read ({error.strerror})") from error
-    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         reason = " ".join(str(error).split())
         raise BankError(f"{shown(path)}: is not RTNeural JSON, or is cut off ({reason})") from error
     by_saturation = {}
