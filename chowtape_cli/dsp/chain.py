@@ -32,7 +32,9 @@ from chowtape_cli.dsp.kernels import LANES
 from chowtape_cli.dsp.lanes import CACHE_ROWS
 from chowtape_cli.dsp.segments import CELL, Cuts, cut_batch, travelled
 from chowtape_cli.dsp.tasks import Batch, Job, Samples, Task
-from chowtape_cli.dsp.work import WINDOW, Work
+from chowtape_cli.dsp.work import Work
+
+_SURVEYED = 32_768  # frames that are measured at once: they stay in the second-level cache
 
 
 def render_batch(
@@ -66,8 +68,8 @@ def _survey(job: Job, task: Task) -> tuple[Extent, Cuts]:
     cells = (rows - 1) // CELL  # there has to be a row after the last one
     distances, sizes = np.empty((2, cells, job.channels))
     peak, over = 0.0, 0
-    for start in range(0, cells, WINDOW // CELL):
-        stop = min(start + WINDOW // CELL, cells)
+    for start in range(0, cells, _SURVEYED // CELL):
+        stop = min(start + _SURVEYED // CELL, cells)
         at, behind = start * CELL, stop * CELL
         block = lend("survey", behind - at + 1, job.channels)
         unpack(task.take(task.position - layout.lead + at, len(block)), job.packing, block)
