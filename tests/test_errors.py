@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import soundfile as sf
 from conftest import COMPILING, Run, music, write_wav
-from processes import Start, said, wait_until, written
+from processes import Start, parts, said, wait_until, written
 
 
 def check_one_line(result: subprocess.CompletedProcess[str], code: int, *words: str) -> None:
@@ -276,3 +276,24 @@ def test_a_comparison_that_fails_names_no_folder_of_ours(tmp_path: Path) -> None
     check_one_line(done, 1, "compared/", "can't be written")
     assert ".part" not in done.stderr
     assert listing(tmp_path) == ["in.wav"]
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("what", ["became shorter", "was replaced"])
+def test_a_source_that_changes_while_it_is_rendered(
+    start: Start, tmp_path: Path, what: str, jobs: int
+) -> None:
+    source = write_wav(tmp_path / "in.wav", np.tile(music(20.0, 44_100), (9, 1)), subtype="PCM_16")
+    other = write_wav(tmp_path / "other.wav", music(1.0, 44_100), subtype="PCM_16")
+    process = start("render", source, "out.wav", "--os", 64, "--jobs", jobs, "-q")
+    wait_until(lambda: written(tmp_path) > 1_000, process)  # more than a header
+    if what == "became shorter":
+        os.truncate(source, 1_000)
+    else:
+        other.rename(source)
+    _, stderr = said(process)
+    assert process.returncode == 1
+    (line,) = stderr.splitlines()
+    assert f"in.wav: {what} while it was being rendered" in line
+    assert not (tmp_path / "out.wav").exists()
+    assert not parts(tmp_path)
