@@ -782,3 +782,20 @@ def test_pictures_wait_for_a_page_that_has_no_width_yet(
     opened.page.evaluate("document.body.style.display = ''")
     opened.play()
     opened.until_past(0.2)
+
+
+def test_the_zoom_button_says_at_once_whether_it_is_on(opened: Opened) -> None:
+    page = opened.page
+    zoom = page.get_by_role("button", name="Zoom to the loop")
+    page.keyboard.press("z")
+    expect(zoom).to_have_attribute("aria-pressed", "false")  # there is no loop to zoom to
+    page.evaluate(f"listening.page.timeline.setLoop({RATE}, {2 * RATE})")
+    for act in (zoom.click, lambda: page.keyboard.press("z")) * 2:
+        before = page.evaluate("listening.page.timeline.zoomed")
+        act()
+        assert page.evaluate("listening.page.timeline.zoomed") is not before
+        expect(zoom).to_have_attribute("aria-pressed", str(not before).lower())
+    zoom.click()
+    page.keyboard.press("Escape")
+    expect(zoom).to_have_attribute("aria-pressed", "false")
+    expect(zoom).to_be_disabled()

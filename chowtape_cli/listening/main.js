@@ -41,7 +41,10 @@
     listen() {
       this.player.addEventListener("change", () => this.show());
       this.loader.addEventListener("progress", ({ detail }) => this.showLoading(detail));
-      this.timeline.addEventListener("draw", () => this.drawPictures());
+      this.timeline.addEventListener("draw", () => {
+        this.showZoom();
+        this.drawPictures();
+      });
       for (const query of ["(prefers-color-scheme: dark)", "(prefers-contrast: more)"]) {
         matchMedia(query).addEventListener("change", () => {
           this.spectrogram.forget();
@@ -124,7 +127,7 @@
         "loop-in": () => timeline.setIn(),
         "loop-out": () => timeline.setOut(),
         "loop-clear": () => timeline.clear(),
-        zoom: () => timeline.zoom(!timeline.zoomed),
+        zoom: () => this.toggleZoom(),
         "help-button": () => this.help(),
       };
       for (const [id, act] of Object.entries(clicks)) byId(id).addEventListener("click", act);
@@ -146,6 +149,12 @@
     toggleLoop() {
       this.player.setLoop(this.player.region, !this.player.looping);
       listening.say(this.player.looping ? "Loop on" : "Loop off");
+    }
+
+    toggleZoom() {
+      if (!this.player.region) return;
+      this.timeline.zoom(!this.timeline.zoomed);
+      listening.say(this.timeline.zoomed ? "Zoomed to the loop" : "The whole recording");
     }
 
     help() {
@@ -190,10 +199,14 @@
       byId("play").setAttribute("aria-label", state === "paused" ? "Play" : "Pause");
       byId("loop").setAttribute("aria-pressed", String(player.looping));
       byId("loop-clear").disabled = !player.region;
-      byId("zoom").disabled = !player.region;
-      byId("zoom").setAttribute("aria-pressed", String(this.timeline.zoomed));
+      this.showZoom();
       if (!this.blind) this.showCurrent();
       if (!this.ticking) this.tick();
+    }
+
+    showZoom() {
+      byId("zoom").disabled = !this.player.region;
+      byId("zoom").setAttribute("aria-pressed", String(this.timeline.zoomed));
     }
 
     showCurrent() {
