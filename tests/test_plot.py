@@ -299,3 +299,12 @@ def test_a_solver_that_ran_away_is_named(chowtape: Run) -> None:
     assert result.returncode == 0
     resets = json.loads(result.stdout)["curves"][0]["resets"]
     assert ("warning" in result.stderr) == (resets > 0)
+
+
+def test_a_legend_has_every_name_whatever_it_begins_with(chowtape: Run, tmp_path: Path) -> None:
+    for name in ("a.wav", "_hidden.wav", "$b_1$.wav"):
+        write_wav(tmp_path / name, music(0.2, 8_000, 1), 8_000)
+    result = chowtape("plot", "spectrum", "a.wav", "_hidden.wav", "$b_1$.wav", "-o", "p.svg")
+    assert (result.returncode, result.stderr) == (0, "")
+    svg = (tmp_path / "p.svg").read_text()
+    assert all(f"<!-- {name} -->" in svg for name in ("a.wav", "_hidden.wav", "$b_1$.wav"))

@@ -22,12 +22,13 @@ def draw(figure: Figure, loops: Sequence[Loop]) -> None:
     axes = figure.add_subplot()
     axes.axhline(0.0, lw=0.8, color=axes.spines["left"].get_edgecolor(), alpha=0.5)
     axes.axvline(0.0, lw=0.8, color=axes.spines["left"].get_edgecolor(), alpha=0.5)
+    lines = []
     for place, loop in enumerate(loops):
         width = 1.4 + 1.6 * (len(loops) - 1 - place) / max(len(loops) - 1, 1) * (len(loops) > 1)
-        axes.plot(loop.H, loop.M, ls=canvas.DASHES[place], lw=width, label=loop.label)
+        lines += axes.plot(loop.H, loop.M, ls=canvas.DASHES[place], lw=width)
     held = shared([loop.settings for loop in loops])
     canvas.label(axes, X_LABEL, Y_LABEL, f"A growing sine through the bare hysteresis\n{held}")
-    canvas.legend_beside(figure, axes)
+    canvas.legend_beside(figure, lines, [loop.label for loop in loops])
 
 
 def sketch(loops: Sequence[Loop]) -> str:

@@ -34,8 +34,11 @@ def labels(spectra: Sequence[Spectrum]) -> list[str]:
 def draw(figure: Figure, spectra: Sequence[Spectrum]) -> None:
     """Draw the spectra over each other, on a frequency axis of octaves."""
     axes = figure.add_subplot()
-    for place, (name, one) in enumerate(zip(labels(spectra), spectra, strict=True)):
-        axes.plot(one.frequencies, one.levels, ls=canvas.DASHES[place], label=_short(name))
+    names = [_short(name) for name in labels(spectra)]
+    lines = [
+        axes.plot(one.frequencies, one.levels, ls=canvas.DASHES[place])[0]
+        for place, one in enumerate(spectra)
+    ]
     axes.set_xscale("log")
     highest = max(one.frequencies[-1] for one in spectra)
     axes.set_xlim(spectra[0].frequencies[0], max(highest, 20_000.0))
@@ -46,9 +49,9 @@ def draw(figure: Figure, spectra: Sequence[Spectrum]) -> None:
     axes.set_ylim(low, high + 5.0)
     title = "Long-term average spectrum"
     if len(spectra) == 1:
-        title += f" of {_short(labels(spectra)[0])}"
+        title += f" of {names[0]}"
     canvas.label(axes, "frequency (Hz)", "level in a third of an octave (dBFS)", title)
-    canvas.legend_beside(figure, axes)
+    canvas.legend_beside(figure, lines, names)
 
 
 def limits(spectra: Sequence[Spectrum]) -> tuple[float, float]:
