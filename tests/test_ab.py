@@ -530,3 +530,13 @@ def test_help_of_both_needs_nothing_heavy() -> None:
         subprocess.run(
             [sys.executable, "-c", code], check=True, capture_output=True, env=os.environ
         )
+
+
+@pytest.mark.parametrize("rate", [1, 2, 3])
+def test_a_recording_of_a_few_hertz_is_compared_without_harmonics(
+    chowtape: Run, tmp_path: Path, rate: int
+) -> None:
+    write_wav(tmp_path / "low.wav", music(10.0, rate, 1), rate)
+    result = chowtape("ab", "low.wav", "o", "--variant", "A:dc-block=0", "--json")
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["variants"][1]["thd_db"] is None

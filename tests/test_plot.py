@@ -308,3 +308,16 @@ def test_a_legend_has_every_name_whatever_it_begins_with(chowtape: Run, tmp_path
     assert (result.returncode, result.stderr) == (0, "")
     svg = (tmp_path / "p.svg").read_text()
     assert all(f"<!-- {name} -->" in svg for name in ("a.wav", "_hidden.wav", "$b_1$.wav"))
+
+
+@pytest.mark.parametrize(("rate", "fits"), [(1, False), (30, False), (99, False), (100, True)])
+def test_a_sample_rate_too_low_for_a_spectrum_is_named(
+    chowtape: Run, tmp_path: Path, rate: int, fits: bool
+) -> None:
+    write_wav(tmp_path / "low.wav", music(200.0 / rate, rate, 1), rate)
+    result = chowtape("plot", "spectrum", "low.wav", "-o", "p.svg")
+    assert result.returncode == (0 if fits else 1)
+    assert (tmp_path / "p.svg").exists() is fits
+    refused = f"chowtape: low.wav: a sample rate of {rate} Hz is too low"
+    assert result.stderr.startswith("" if fits else refused)
+    assert result.stderr.count("\n") == (0 if fits else 1)
