@@ -799,3 +799,12 @@ def test_the_zoom_button_says_at_once_whether_it_is_on(opened: Opened) -> None:
     page.keyboard.press("Escape")
     expect(zoom).to_have_attribute("aria-pressed", "false")
     expect(zoom).to_be_disabled()
+
+
+def test_loops_are_closed(opened: Opened) -> None:
+    curves = opened.page.locator("#loops polyline")
+    expect(curves).to_have_count(len(GAINS) - 1)
+    for curve in curves.all():
+        points = str(curve.get_attribute("points")).split()
+        assert len(points) > 100
+        assert points[0] == points[-1]

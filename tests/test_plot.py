@@ -167,8 +167,9 @@ def test_the_loop_is_the_bare_hysteresis(chowtape: Run) -> None:
     assert [loop["label"] for loop in found] == ["nr8", "stn"]
     H, M = (np.array(found[0][axis]) for axis in "HM")
     assert np.abs(H).max() == pytest.approx(1.0, abs=1e-3)
-    crests = [np.abs(part).max() for part in np.array_split(H, 3)]
-    assert np.allclose(crests, [0.2727, 0.6364, 1.0], atol=0.01)  # grows in proportion to time
+    crests = [np.abs(part).max() for part in np.array_split(H, 4)]
+    # grows in proportion to time, and stays
+    assert np.allclose(crests, [0.25, 0.5833, 0.9167, 1.0], atol=0.01)
     bare = RenderSettings(
         drive=0.8, saturation=0.3, bias=0.2, oversampling=1, makeup=False, dc_block=0.0
     )
@@ -321,3 +322,10 @@ def test_a_sample_rate_too_low_for_a_spectrum_is_named(
     refused = f"chowtape: low.wav: a sample rate of {rate} Hz is too low"
     assert result.stderr.startswith("" if fits else refused)
     assert result.stderr.count("\n") == (0 if fits else 1)
+
+
+def test_the_last_loop_is_closed(chowtape: Run) -> None:
+    for loop in numbers(chowtape, "loop", "--bias", 0, "--bias", 1, "--cycles", 2)["loops"]:
+        H, M = np.array(loop["H"])[-961:], np.array(loop["M"])[-961:]
+        assert H[0] == pytest.approx(H[-1], abs=1e-9)
+        assert abs(M[0] - M[-1]) < 0.01 * np.ptp(M)

@@ -83,6 +83,7 @@
     });
   }
 
+  const closed = (points) => [...points, points[0]];
   const most = (values) => values.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
 
   function drawLoops(variants) {
@@ -108,7 +109,7 @@
       drawing.append(
         curve(
           number,
-          loop.h.map((field, i) => [x(field), y(loop.m[i])]),
+          closed(loop.h.map((field, i) => [x(field), y(loop.m[i])])),
         ),
       );
     return drawing;
