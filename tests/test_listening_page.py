@@ -808,3 +808,46 @@ def test_loops_are_closed(opened: Opened) -> None:
         points = str(curve.get_attribute("points")).split()
         assert len(points) > 100
         assert points[0] == points[-1]
+
+
+def test_axes_have_units_and_ticks_beyond_the_data(opened: Opened) -> None:
+    texts = opened.page.locator("#loops text").all_text_contents()
+    assert "field H (full scale of the input = 1)" in texts
+    assert "magnetisation M (full scale = 1)" in texts
+    ticks = [float(text.replace("\u2212", "-")) for text in texts if text[-1].isdigit()]
+    assert min(ticks) <= -1.0  # where the curves end
+    assert max(ticks) >= 1.0
+    level = opened.page.locator("#harmonics text").all_text_contents()
+    assert {"harmonic", "level (dB)"} <= set(level)
+
+
+def test_the_legend_names_what_is_drawn(opened: Opened) -> None:
+    names = opened.page.locator("#legend li").all_text_contents()
+    assert names == [name for name in GAINS if name != "dry"]
+
+
+def test_equal_curves_take_turns_so_that_each_colour_is_seen(
+    open_page: Callable[..., Opened], tmp_path: Path
+) -> None:
+    names = ["dry", "one", "same", "other"]
+    sf.write(tmp_path / "0.wav", noise(RATE) * 0.5, RATE)
+    variants = [
+        variant(name, "0.wav", **(rendered(0.9 if name == "other" else 0.3) if number else {}))
+        for number, name in enumerate(names)
+    ]
+    write_page(tmp_path, comparison(variants, RATE))
+    opened = open_page(tmp_path / "index.html")
+    opened.ready(len(names))
+    for picture in ("#loops", "#harmonics"):
+        curves = {
+            curve.get_attribute("data-variant"): (
+                curve.get_attribute("stroke-dasharray"),
+                float(curve.get_attribute("stroke-dashoffset") or 0.0),
+            )
+            for curve in opened.page.locator(f"{picture} polyline").all()
+        }
+        (dash, first), (other_dash, second) = curves["1"], curves["2"]
+        assert dash == other_dash
+        drawn, gap = map(float, str(dash).split())
+        assert drawn == gap == abs(second - first)
+        assert curves["3"] == ("none", 0.0)
