@@ -851,3 +851,69 @@ def test_equal_curves_take_turns_so_that_each_colour_is_seen(
         drawn, gap = map(float, str(dash).split())
         assert drawn == gap == abs(second - first)
         assert curves["3"] == ("none", 0.0)
+
+
+def test_nothing_lies_over_the_times_of_the_ruler(
+    open_page: Callable[..., Opened], address: str
+) -> None:
+    for how in ({}, PHONE):
+        opened = open_page(address, **how)
+        opened.ready(len(GAINS))
+        page = opened.page
+        page.evaluate(f"listening.page.timeline.setLoop(0, {round(SECONDS * RATE)})")
+        top = page.locator("#ruler").evaluate("ruler => ruler.getBoundingClientRect().top")
+        bottom_of_labels = top + 15
+        for part in ("#handle-in i", "#handle-out i", "#playhead"):
+            where = page.locator(part).evaluate("part => part.getBoundingClientRect().top")
+            assert where >= bottom_of_labels
+        # the pixels where a label is are the ruler's own
+        ink = page.locator("#ruler-picture").evaluate(
+            """canvas => {
+              const scale = canvas.width / canvas.getBoundingClientRect().width;
+              const { data, width } = canvas.getContext("2d")
+                .getImageData(0, 0, canvas.width, canvas.height);
+              const rows = [];
+              for (let i = 3; i < data.length; i += 4)
+                if (data[i] && (((i - 3) / 4) % width) / scale > 4 && (((i - 3) / 4) % width) / scale < 30)
+                  rows.push(Math.floor((i - 3) / 4 / width) / scale);
+              return [Math.min(...rows), Math.max(...rows)];
+            }"""
+        )
+        assert 0 <= ink[0] < ink[1] < 16
+
+
+def test_a_name_breaks_between_words_even_while_it_loads(
+    open_page: Callable[..., Opened], address: str
+) -> None:
+    endless = "OfflineAudioContext.prototype.decodeAudioData = () => new Promise(() => {});"
+    opened = open_page(address, endless, **PHONE)
+    expect(opened.page.locator(".variant .state").nth(3)).to_have_text("not loaded")
+    for number, name in enumerate(GAINS):
+        lines = opened.page.locator(f"#name-{number}").evaluate(
+            """element => {
+              const range = document.createRange();
+              range.selectNodeContents(element);
+              return range.getClientRects().length;
+            }"""
+        )
+        assert lines == 1, name
+
+
+def test_numbers_have_units_and_no_negative_zero(
+    open_page: Callable[..., Opened], tmp_path: Path
+) -> None:
+    sf.write(tmp_path / "0.wav", noise(RATE) * 0.5, RATE)
+    settings = {"mode": "nr8", "oversampling": 2, "input_gain": -3.0, "mix": 100.0, "dc_block": 35}
+    variants = [
+        variant("dry", "0.wav", gain_db=-0.001),
+        variant("A", "0.wav", **{**rendered(0.3), "settings": settings, "gain_db": -0.0}),
+    ]
+    write_page(tmp_path, comparison(variants, RATE))
+    page = open_page(tmp_path / "index.html").page
+    expect(page.locator("#shared")).to_have_text(
+        "All renders: mode\u00a0nr8, oversampling\u00a02×, input gain\u00a0\u22123\u00a0dB, "
+        "mix\u00a0100\u00a0%, dc block\u00a035\u00a0Hz."
+    )
+    for row in page.locator("#numbers tbody tr").all():
+        expect(row.locator("td").nth(1)).to_have_text("0.00")
+    expect(page.locator(".variant .state")).to_have_text(["", ""])  # no second "dry" beside "dry"

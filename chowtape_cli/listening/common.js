@@ -22,7 +22,8 @@
 
   listening.figure = function (value, digits, unit) {
     if (value === null || value === undefined) return "\u2013";
-    const text = value.toFixed(digits).replace("-", MINUS);
+    const rounded = value.toFixed(digits);
+    const text = Number(rounded) < 0 ? rounded.replace("-", MINUS) : rounded.replace("-", "");
     return unit ? `${text}\u00a0${unit}` : text;
   };
 

@@ -85,7 +85,7 @@
     }
 
     addVariants() {
-      this.buttons = variants.map(({ name, settings }, number) => {
+      this.buttons = variants.map(({ name }, number) => {
         const button = make(
           "button",
           {
@@ -99,8 +99,12 @@
             "aria-describedby": `state-${number}`,
           },
           make("kbd", { "aria-hidden": "true" }, number < 9 ? String(number + 1) : "\u00b7"),
-          make("span", { class: "name", id: `name-${number}`, title: name }, name),
-          make("span", { class: "state", id: `state-${number}` }, settings ? "" : "dry"),
+          make(
+            "span",
+            { class: "words" },
+            make("span", { class: "name", id: `name-${number}`, title: name }, name),
+            make("span", { class: "state", id: `state-${number}` }),
+          ),
           make("i", { class: "bar", "aria-hidden": "true" }),
         );
         button.addEventListener("click", () => this.choose(number));
@@ -229,11 +233,10 @@
       const { failed, buffer } = loader.tracks[number];
       buttons[number].style.setProperty("--share", share);
       buttons[number].toggleAttribute("data-ready", share === 1);
-      const kind = variants[number].settings ? "" : "dry";
       const text = failed
         ? "can\u2019t be loaded"
         : share === 1
-          ? kind
+          ? ""
           : buffer
             ? `${Math.round(share * 100)}\u00a0%`
             : "not loaded";

@@ -4,6 +4,15 @@
 (function () {
   const { make, byId, figure } = listening;
 
+  const UNITS = {
+    oversampling: "\u00d7",
+    input_gain: "\u00a0dB",
+    output_gain: "\u00a0dB",
+    mix: "\u00a0%",
+    dc_block: "\u00a0Hz",
+    rate: "\u00a0Hz",
+  };
+
   const swatch = (number) =>
     make("i", { class: `swatch ${listening.colourClass(number)}`, "aria-hidden": "true" });
 
@@ -26,9 +35,9 @@
     );
   }
 
-  function setting(value) {
+  function setting(name, value) {
     if (typeof value === "number")
-      return String(Number(value.toPrecision(6))).replace("-", "\u2212");
+      return String(Number(value.toPrecision(6))).replace("-", "\u2212") + (UNITS[name] || "");
     if (value === null) return "\u2013";
     return { true: "on", false: "off" }[value] || String(value);
   }
@@ -57,7 +66,7 @@
           "span",
           { class: "chip" },
           `${spoken(name)}\u00a0`,
-          make("b", {}, setting(settings[name])),
+          make("b", {}, setting(name, settings[name])),
         ),
       );
     return make(
@@ -98,7 +107,7 @@
     );
     const told = shared.filter((name) => first[name] !== null);
     byId("shared").textContent = told.length
-      ? `All renders: ${told.map((name) => `${spoken(name)}\u00a0${setting(first[name])}`).join(", ")}.`
+      ? `All renders: ${told.map((name) => `${spoken(name)}\u00a0${setting(name, first[name])}`).join(", ")}.`
       : "";
     drawHarmonics(variants);
     drawNulls(variants, nulls || []);
