@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,16 +14,20 @@ from rich.table import Table
 from rich.text import Text
 
 from chowtape_cli import __version__
-from chowtape_cli.files import shown
+from chowtape_cli.files import shortened, shown
 from chowtape_cli.report import open_console
 
 if TYPE_CHECKING:
     from chowtape_cli.comparison import Comparison
     from chowtape_cli.measure import Nulled
+    from chowtape_cli.settings import RenderSettings
 
 _HARMONICS = range(2, 11)
 _COLUMNS = 6  # of a matrix, side by side in 80 characters
 _NAME_WIDTH = 16
+MANY = 20  # variants, from which on it should be said beforehand what they take
+_SAMPLE_BYTES = {"PCM_S8": 1, "PCM_U8": 1, "PCM_16": 2, "PCM_24": 3, "DOUBLE": 8}
+_PAGE_BYTES = 3  # of a sample on the page: FLAC of 24 bit in base64
 
 
 def print_comparison(folder: Path, comparison: Comparison) -> None:
@@ -30,7 +35,10 @@ def print_comparison(folder: Path, comparison: Comparison) -> None:
     console = open_console()
     _print_levels(console, comparison)
     _print_harmonics(console, comparison)
-    _print_nulls(console, comparison)
+    if len(comparison.variants) - 1 <= MANY:
+        _print_nulls(console, comparison)
+    else:
+        console.print(Text("Null test: too many to print; the page shows it, and --json has it"))
     target = comparison.target_lufs
     how = _matched_by(comparison) if target is None else f"all at {target:.2f} LUFS"
     count = len(comparison.variants)
@@ -45,12 +53,13 @@ def _matched_by(comparison: Comparison) -> str:
 def _print_levels(console: Console, comparison: Comparison) -> None:
     table = Table(title="Levels")
     _add_names(table)
-    table.columns[1].no_wrap = False
+    table.columns[1].no_wrap = False  # here, and only here, names are whole
     for heading in ("gain (dB)", "LUFS", "true peak (dBTP)", "crest (dB)", "time (s)"):
         table.add_column(heading, justify="right")
     for number, row in enumerate(comparison.variants):
         figures = (row.gain_db, row.lufs, row.true_peak_dbtp, row.crest_db, row.wall_seconds)
-        table.add_row(*_numbered(number, row.name), *(_figure(value, 2) for value in figures))
+        cells = (_figure(value, 2) for value in figures)
+        table.add_row(str(number + 1), Text(shown(row.name)), *cells)
     console.print(table)
 
 
@@ -91,7 +100,7 @@ def _add_names(table: Table) -> None:
 
 
 def _numbered(number: int, name: str) -> tuple[str, Text]:
-    return str(number + 1), Text(shown(name))
+    return str(number + 1), Text(shortened(shown(name), _NAME_WIDTH))
 
 
 def _figure(value: float | None, digits: int) -> str:
@@ -100,6 +109,33 @@ def _figure(value: float | None, digits: int) -> str:
 
 def _residual(level: float | None) -> str:
     return "silence" if level is None else f"{level:.1f}"
+
+
+def warn_of_size(source: Path, settings: Mapping[str, RenderSettings], copies: int) -> None:
+    """Print on stderr how many files many variants make, and about how large they will be.
+
+    Args:
+        source: what they are made of.
+        settings: of each variant.
+        copies: files of each: 2 where the unmatched ones are kept.
+
+    Raises:
+        FileError: the source can't be read.
+    """
+    from chowtape_cli.audio_files import Source
+
+    with Source(source) as opened:
+        info = opened.info
+    files = copies * (len(settings) + 1)
+    size = ""
+    if info.frames is not None:
+        one = next(iter(settings.values()))
+        samples = info.frames * (one.rate or info.rate) / info.rate * info.channels
+        heard = samples * min(info.channels, 2) / info.channels
+        total = files * samples * _SAMPLE_BYTES.get(one.subtype or "FLOAT", 4)
+        total += (len(settings) + 1) * heard * _PAGE_BYTES
+        size = f", about {total / 1e6:.0f} MB with the page" if total >= 1e6 else ""
+    print(f"chowtape: warning: {len(settings)} variants: {files} files{size}", file=sys.stderr)
 
 
 def print_warnings(comparison: Comparison) -> None:

@@ -540,3 +540,19 @@ def test_a_recording_of_a_few_hertz_is_compared_without_harmonics(
     result = chowtape("ab", "low.wav", "o", "--variant", "A:dc-block=0", "--json")
     assert result.returncode == 0, result.stderr
     assert json.loads(result.stdout)["variants"][1]["thd_db"] is None
+
+
+def test_many_variants_are_announced_with_the_size_that_they_will_have(
+    chowtape: Run, tmp_path: Path
+) -> None:
+    write_wav(tmp_path / "mix.wav", music(3.0, 44_100))
+    result = chowtape("ab", "mix.wav", "ab", "--sweep", "drive=0.5:1:21")
+    assert result.returncode == 0, result.stderr
+    first = result.stderr.splitlines()[0]
+    assert first.startswith("chowtape: warning: 21 variants: 22 files, about "), first
+    files = [path for path in (tmp_path / "ab").rglob("*") if path.is_file()]
+    size = sum(path.stat().st_size for path in files) / 1e6
+    assert float(first.split("about ")[1].split(" MB")[0]) == pytest.approx(size, rel=0.25)
+    assert "Null test: too many to print" in result.stdout
+    few = chowtape("ab", "mix.wav", "few", "--sweep", "drive=0.5:1:3")
+    assert (few.returncode, few.stderr) == (0, "")

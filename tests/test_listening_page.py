@@ -632,7 +632,9 @@ def test_names_are_text_whatever_is_in_them(
     opened = open_page(make_page(tmp_path, dict.fromkeys(names, 0.5), 4410, source=source))
     opened.ready(3)
     radios = opened.page.get_by_role("radio")
-    assert [radio.locator(".name").text_content() for radio in radios.all()] == names
+    assert [radio.get_attribute("aria-label") for radio in radios.all()] == names
+    shown = radios.locator(".name").all_text_contents()
+    assert shown == ["<img src=x \u2026e='hacked'\">", *names[1:]]  # the long one in the middle
     expect(opened.page.get_by_role("radio", name=names[0])).to_have_count(1)
     assert "hacked" not in opened.page.title().split(" ")[0].replace(source.split("/")[-1], "")
     assert opened.page.locator("main img, main b img, #source script").count() == 0
@@ -873,9 +875,10 @@ def test_nothing_lies_over_the_times_of_the_ruler(
               const { data, width } = canvas.getContext("2d")
                 .getImageData(0, 0, canvas.width, canvas.height);
               const rows = [];
-              for (let i = 3; i < data.length; i += 4)
-                if (data[i] && (((i - 3) / 4) % width) / scale > 4 && (((i - 3) / 4) % width) / scale < 30)
-                  rows.push(Math.floor((i - 3) / 4 / width) / scale);
+              for (let i = 0; i < data.length / 4; i += 1) {
+                const x = (i % width) / scale;
+                if (data[4 * i + 3] && x > 4 && x < 30) rows.push(Math.floor(i / width) / scale);
+              }
               return [Math.min(...rows), Math.max(...rows)];
             }"""
         )
@@ -883,10 +886,10 @@ def test_nothing_lies_over_the_times_of_the_ruler(
 
 
 def test_a_name_breaks_between_words_even_while_it_loads(
-    open_page: Callable[..., Opened], address: str
+    open_page: Callable[..., Opened], site: Path
 ) -> None:
     endless = "OfflineAudioContext.prototype.decodeAudioData = () => new Promise(() => {});"
-    opened = open_page(address, endless, **PHONE)
+    opened = open_page(site / "index.html", endless, **PHONE)
     expect(opened.page.locator(".variant .state").nth(3)).to_have_text("not loaded")
     for number, name in enumerate(GAINS):
         lines = opened.page.locator(f"#name-{number}").evaluate(
@@ -911,9 +914,40 @@ def test_numbers_have_units_and_no_negative_zero(
     write_page(tmp_path, comparison(variants, RATE))
     page = open_page(tmp_path / "index.html").page
     expect(page.locator("#shared")).to_have_text(
-        "All renders: mode\u00a0nr8, oversampling\u00a02×, input gain\u00a0\u22123\u00a0dB, "
+        "All renders: mode\u00a0nr8, oversampling\u00a02\u00d7, input gain\u00a0\u22123\u00a0dB, "
         "mix\u00a0100\u00a0%, dc block\u00a035\u00a0Hz."
     )
     for row in page.locator("#numbers tbody tr").all():
         expect(row.locator("td").nth(1)).to_have_text("0.00")
     expect(page.locator(".variant .state")).to_have_text(["", ""])  # no second "dry" beside "dry"
+
+
+def test_many_variants_fit_a_page_each_in_a_colour_and_under_a_name_of_its_own(
+    open_page: Callable[..., Opened], tmp_path: Path
+) -> None:
+    sf.write(tmp_path / "0.wav", noise(RATE) * 0.5, RATE)
+    names = ["dry", *(f"oversampling-of-the-tape_drive-{number / 60:.6f}" for number in range(60))]
+    variants = [
+        variant(name, "0.wav", **(rendered(number / 60) if number else {}))
+        for number, name in enumerate(names)
+    ]
+    nulls = [
+        {"a": a, "b": b, "residual_db": -30.0} for i, a in enumerate(names) for b in names[i + 1 :]
+    ]
+    write_page(tmp_path, comparison(variants, RATE, nulls=nulls))
+    opened = open_page(tmp_path / "index.html", viewport={"width": 1280, "height": 800})
+    opened.ready(len(names))
+    page = opened.page
+    assert page.evaluate("document.documentElement.scrollHeight") < 3 * 800
+    colours = page.evaluate(
+        "[...document.querySelectorAll('.variant')]"
+        ".map(button => getComputedStyle(button).getPropertyValue('--v'))"
+    )
+    assert len(set(colours)) == len(names)
+    assert len(set(page.locator(".variant .name").all_text_contents())) == len(names)
+    assert len(set(page.locator("#numbers tbody th").all_text_contents())) == len(names)
+    page.keyboard.press("p")  # from the first to the last
+    last = page.get_by_role("radio", name=names[-1])
+    expect(last).to_be_checked()
+    expect(last).to_be_in_viewport()
+    assert page.evaluate("scrollY") == 0

@@ -78,6 +78,8 @@ def ab(
     from chowtape_cli import report, report_ab
     from chowtape_cli.comparison import compare
 
+    if len(settings) > report_ab.MANY and not quiet:
+        report_ab.warn_of_size(source, settings, copies=2 if keep_unmatched else 1)
     comparison = compare(
         source,
         folder,

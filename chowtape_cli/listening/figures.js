@@ -199,9 +199,9 @@
       ...measured.map(({ name, number }) =>
         make(
           "li",
-          { "data-variant": number },
+          { "data-variant": number, title: name },
           make("i", { class: `swatch ${listening.colourClass(number)}`, "aria-hidden": "true" }),
-          name,
+          listening.shortened(name, 40),
         ),
       ),
     );

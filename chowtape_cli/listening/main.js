@@ -95,14 +95,18 @@
             tabindex: "-1",
             class: `variant ${listening.colourClass(number)}`,
             "aria-keyshortcuts": number < 9 ? number + 1 : null,
-            "aria-labelledby": `name-${number}`,
+            "aria-label": name,
             "aria-describedby": `state-${number}`,
           },
           make("kbd", { "aria-hidden": "true" }, number < 9 ? String(number + 1) : "\u00b7"),
           make(
             "span",
             { class: "words" },
-            make("span", { class: "name", id: `name-${number}`, title: name }, name),
+            make(
+              "span",
+              { class: "name", id: `name-${number}`, title: name },
+              listening.shortened(name),
+            ),
             make("span", { class: "state", id: `state-${number}` }),
           ),
           make("i", { class: "bar", "aria-hidden": "true" }),
@@ -186,7 +190,7 @@
 
     drawPictures() {
       const { current } = this.player;
-      const colour = listening.colour(`--v${current % 9}`);
+      const colour = listening.colour(`--v${current}`);
       listening.drawWaveform(
         this.timeline,
         this.blind ? null : this.loader.tracks[current],
@@ -220,11 +224,21 @@
         button.setAttribute("aria-checked", String(number === chosen));
         button.tabIndex = number === chosen ? 0 : -1;
       });
+      this.bringIntoView(this.buttons[chosen]);
       if (this.shown !== current) {
         this.shown = current;
         listening.highlight(current);
         this.drawPictures();
       }
+    }
+
+    // Scrolls the list where it is too long to show every variant, and never the page.
+    bringIntoView(button) {
+      const list = byId("variants");
+      const top = button.offsetTop;
+      const bottom = top + button.offsetHeight - list.clientHeight;
+      if (list.scrollTop > top || list.scrollTop < bottom)
+        list.scrollTop = list.scrollTop > top ? top : bottom;
     }
 
     showLoading(number) {

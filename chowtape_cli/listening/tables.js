@@ -26,7 +26,12 @@
   }
 
   function row(variant, number, cells) {
-    const name = make("th", { scope: "row" }, swatch(number), variant.name);
+    const name = make(
+      "th",
+      { scope: "row", title: variant.name },
+      swatch(number),
+      listening.shortened(variant.name),
+    );
     return make(
       "tr",
       { "data-variant": number },
@@ -166,7 +171,7 @@
         "minus",
         ...variants.map(({ name }, number) => [
           swatch(number),
-          make("span", { class: "heading", title: name }, name),
+          make("span", { class: "heading", title: name }, listening.shortened(name)),
         ]),
       ],
       variants.map((variant, number) =>

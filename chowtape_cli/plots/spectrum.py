@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from chowtape_cli.figures.spectrum import Spectrum
-from chowtape_cli.files import shown
+from chowtape_cli.files import shortened, shown
 from chowtape_cli.plots import canvas, terminal
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 SIZE = (7.4, 4.0)
 RANGE_DB = 100.0  # below the strongest band is out of the picture
 TICKS_HZ = (20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000, 200_000)
+
+_NAME_WIDTH = 24  # characters, which leave room for the picture
 
 
 def labels(spectra: Sequence[Spectrum]) -> list[str]:
@@ -34,7 +36,7 @@ def labels(spectra: Sequence[Spectrum]) -> list[str]:
 def draw(figure: Figure, spectra: Sequence[Spectrum]) -> None:
     """Draw the spectra over each other, on a frequency axis of octaves."""
     axes = figure.add_subplot()
-    names = [_short(name) for name in labels(spectra)]
+    names = [shortened(name, _NAME_WIDTH) for name in labels(spectra)]
     lines = [
         axes.plot(one.frequencies, one.levels, ls=canvas.DASHES[place])[0]
         for place, one in enumerate(spectra)
@@ -59,11 +61,6 @@ def limits(spectra: Sequence[Spectrum]) -> tuple[float, float]:
     high = max(float(one.levels.max()) for one in spectra)
     low = min(float(one.levels.min()) for one in spectra)
     return max(low - 2.0, high - RANGE_DB), high
-
-
-def _short(name: str, most: int = 24) -> str:
-    """Return a name that leaves room for the picture."""
-    return name if len(name) <= most else name[: most // 2 - 1] + "…" + name[-most // 2 :]
 
 
 def sketch(spectra: Sequence[Spectrum]) -> str:
