@@ -329,3 +329,14 @@ def test_the_last_loop_is_closed(chowtape: Run) -> None:
         H, M = np.array(loop["H"])[-961:], np.array(loop["M"])[-961:]
         assert H[0] == pytest.approx(H[-1], abs=1e-9)
         assert abs(M[0] - M[-1]) < 0.01 * np.ptp(M)
+
+
+def test_more_loops_than_can_be_told_apart_get_panels(chowtape: Run, tmp_path: Path) -> None:
+    drives = [part for drive in (0.1, 0.3, 0.5, 0.7, 0.9) for part in ("--drive", drive)]
+    for count, panels in ((4, 1), (5, 5)):
+        name = f"{count}.svg"
+        assert chowtape("plot", "loop", *drives[: 2 * count], "-o", name).returncode == 0
+        svg = (tmp_path / name).read_text()
+        assert len(re.findall(r'<g id="axes_\d+"', svg)) == panels
+        for text in (*(f"drive {drive}" for drive in drives[1 : 2 * count : 2]), *LABELS["loop"]):
+            assert svg.count(f"<!-- {text} -->") == 1, text

@@ -226,7 +226,7 @@ def loop(
     _warn(found)
     outlet.put(
         partial(picture.draw, loops=found),
-        picture.SIZE,
+        picture.size(len(found)),
         partial(picture.sketch, found),
         partial(report.print_plot_json, "loops", found),
     )
