@@ -146,7 +146,13 @@ def _named(settings: Mapping[str, object], *, every: bool) -> str:
 
 
 def _level(dbfs: float | None) -> str:
-    return "silence" if dbfs is None else f"{dbfs:+.2f} dBFS"
+    return "silence" if dbfs is None else f"{fixed(dbfs, 2, signed=True)} dBFS"
+
+
+def fixed(value: float, digits: int, *, signed: bool = False) -> str:
+    """Return a number with so many digits behind the point; nothing is a negative zero."""
+    rounded = round(value, digits) or 0.0
+    return f"{rounded:{'+' if signed and rounded else ''}.{digits}f}"
 
 
 def print_json(files: Sequence[FileReport], settings: RenderSettings) -> None:
@@ -196,6 +202,8 @@ def print_bank(path: Path, bank: Bank, level: float) -> None:
 
     console = open_console(highlight=False)
     table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     table.add_row("bank", Text(shown(path)), style="bold")
     form = "chowtape's own form" if bank.form == "tape" else "ChowTape's networks, as in the plugin"
     table.add_row("networks", f"{bank.weights[..., 0].size} of {bank.architecture}, {form}")

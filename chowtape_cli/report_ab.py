@@ -15,7 +15,7 @@ from rich.text import Text
 
 from chowtape_cli import __version__
 from chowtape_cli.files import shortened, shown
-from chowtape_cli.report import open_console
+from chowtape_cli.report import fixed, open_console
 
 if TYPE_CHECKING:
     from chowtape_cli.comparison import Comparison
@@ -40,7 +40,7 @@ def print_comparison(folder: Path, comparison: Comparison) -> None:
     else:
         console.print(Text("Null test: too many to print; the page shows it, and --json has it"))
     target = comparison.target_lufs
-    how = _matched_by(comparison) if target is None else f"all at {target:.2f} LUFS"
+    how = _matched_by(comparison) if target is None else f"all at {fixed(target, 2)} LUFS"
     count = len(comparison.variants)
     console.print(Text(f"{count} files in {shown(folder)}, {comparison.seconds:.2f} s, {how}"))
 
@@ -104,11 +104,11 @@ def _numbered(number: int, name: str) -> tuple[str, Text]:
 
 
 def _figure(value: float | None, digits: int) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
+    return "-" if value is None else fixed(value, digits)
 
 
 def _residual(level: float | None) -> str:
-    return "silence" if level is None else f"{level:.1f}"
+    return "silence" if level is None else fixed(level, 1)
 
 
 def warn_of_size(source: Path, settings: Mapping[str, RenderSettings], copies: int) -> None:
@@ -160,13 +160,15 @@ def print_null(nulled: Nulled, tolerance: float | None, *, passed: bool) -> None
         line = "silence: the samples are the same"
     else:
         line = (
-            f"{left.residual_db:.2f} dB relative to the louder, {left.residual_dbfs:.2f} dBFS RMS"
+            f"{_figure(left.residual_db, 2)} dB relative to the louder, "
+            f"{_figure(left.residual_dbfs, 2)} dBFS RMS"
         )
     table = Table.grid(padding=(0, 2))
     table.add_row("residual", line)
     if left.peak_frame is not None:
         where = f"at {left.peak_frame / nulled.rate:.6f} s (frame {left.peak_frame})"
-        table.add_row("peak", f"{left.peak_dbfs:.2f} dBFS {where}, channel {left.peak_channel}")
+        level = _figure(left.peak_dbfs, 2)
+        table.add_row("peak", f"{level} dBFS {where}, channel {left.peak_channel}")
     if tolerance is not None:
         table.add_row("tolerance", f"{tolerance:g} dB: {'passed' if passed else 'failed'}")
     open_console().print(table)

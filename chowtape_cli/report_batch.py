@@ -18,7 +18,7 @@ from chowtape_cli.batch import BatchReport, Watch
 from chowtape_cli.errors import FileError
 from chowtape_cli.files import shown, write_whole
 from chowtape_cli.render import FileReport
-from chowtape_cli.report import open_console
+from chowtape_cli.report import fixed, open_console
 from chowtape_cli.settings import RenderSettings
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ def _row(file: FileReport) -> tuple[Any, ...]:
 
 
 def _level(dbfs: float | None) -> str:
-    return "silence" if dbfs is None else f"{dbfs:+.1f} dBFS"
+    return "silence" if dbfs is None else f"{fixed(dbfs, 1, signed=True)} dBFS"
 
 
 def _sum(report: BatchReport) -> str:

@@ -340,3 +340,23 @@ def test_more_loops_than_can_be_told_apart_get_panels(chowtape: Run, tmp_path: P
         assert len(re.findall(r'<g id="axes_\d+"', svg)) == panels
         for text in (*(f"drive {drive}" for drive in drives[1 : 2 * count : 2]), *LABELS["loop"]):
             assert svg.count(f"<!-- {text} -->") == 1, text
+
+
+@pytest.mark.parametrize("columns", ["60", "80", "140"])
+def test_a_sketch_has_round_ticks(chowtape: Run, tmp_path: Path, columns: str) -> None:
+    write_wav(tmp_path / "a.wav", music(0.5, 44_100))
+    for command in (("loop",), ("curve",), ("spectrum", "a.wav")):
+        result = chowtape("plot", *command, "--terminal", env={"COLUMNS": columns})
+        assert result.returncode == 0, result.stderr
+        sketch = result.stdout.split("Legend")[0].splitlines()
+        up = [float(line.split("|")[0]) for line in sketch if re.match(r"\s*-?[\d.]+ \|", line)]
+        along = [line for line in sketch if line.startswith("           | ")][-1].split()[1:]
+        assert len(up) > 4
+        assert len(along) > 2
+        for text in (*map(str, up), *along):
+            assert len(re.sub(r"^0+|[^\d]", "", text).strip("0")) <= 3, text
+        steps = -np.diff(up)
+        assert np.allclose(steps, steps[0])
+        assert f"{steps[0]:e}"[0] in "125"
+        assert f"{steps[0]:.9e}"[1:11] == ".000000000"
+        assert max(map(len, sketch)) <= int(columns)

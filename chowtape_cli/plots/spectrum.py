@@ -66,10 +66,10 @@ def limits(spectra: Sequence[Spectrum]) -> tuple[float, float]:
 def sketch(spectra: Sequence[Spectrum]) -> str:
     """Return the spectra for a terminal."""
     lines = [
-        (name, np.log2(one.frequencies), one.levels)
+        (name, np.log2(one.frequencies / 1000.0), one.levels)  # octaves are at 1 kHz, 2 kHz ...
         for name, one in zip(labels(spectra), spectra, strict=True)
     ]
     low, _ = limits(spectra)
     return terminal.sketch(
-        lines, "Hz", "dBFS", lowest=low, x_text=lambda octave: canvas.hertz(round(2.0**octave))
+        lines, "Hz", "dBFS", lowest=low, x_text=lambda octave: canvas.hertz(round(1000.0 * 2.0**octave))
     )
