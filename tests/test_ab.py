@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from test_errors import check_one_line, listing
 
 from chowtape_cli.dsp.levels import TruePeakMeter
 from chowtape_cli.dsp.loudness import LoudnessMeter, gain_towards, integrated
+from chowtape_cli.report import fixed
 
 VARIANT_KEYS = {
     "name", "settings", "path", "gain_db", "lufs_before", "lufs", "true_peak_dbtp", "crest_db",
@@ -556,3 +558,18 @@ def test_many_variants_are_announced_with_the_size_that_they_will_have(
     assert "Null test: too many to print" in result.stdout
     few = chowtape("ab", "mix.wav", "few", "--sweep", "drive=0.5:1:3")
     assert (few.returncode, few.stderr) == (0, "")
+
+
+def test_no_figure_is_a_negative_zero(chowtape: Run, tmp_path: Path) -> None:
+    write_wav(tmp_path / "mix.wav", music(1.0, 44_100))
+    same = ("--variant", "A:mix=0,dc-block=0", "--variant", "B:mix=0,dc-block=0,output-gain=-0.001")
+    result = chowtape("ab", "mix.wav", "ab", *same)
+    assert result.returncode == 0, result.stderr
+    assert "0.00" in result.stdout
+    assert not re.search(r"-0\.0+\b(?!\d)", result.stdout)
+
+
+@pytest.mark.parametrize(("value", "text"), [(-0.001, "0.00"), (0.0, "0.00"), (-0.006, "-0.01"),
+                                             (0.014, "+0.01")])  # fmt: skip
+def test_a_level_near_zero_has_no_sign(value: float, text: str) -> None:
+    assert fixed(value, 2, signed=True) == text

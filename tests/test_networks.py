@@ -503,3 +503,14 @@ def test_training_options_that_are_wrong(
     assert result.returncode == 2
     assert words in result.stderr
     assert len(result.stderr.splitlines()) == 1
+
+
+def test_the_path_of_a_bank_is_shown_whole_however_narrow_the_terminal(
+    chowtape: Run, tmp_path: Path
+) -> None:
+    bank = tmp_path / ("folder-" * 12) / "bank.npz"
+    bank.parent.mkdir()
+    bank.write_bytes(catalogue.bundled("2x4").read_bytes())
+    result = chowtape("bank", "show", bank, env={"COLUMNS": "80"})
+    assert result.returncode == 0, result.stderr
+    assert str(bank) in result.stdout.replace("\n", "").replace(" ", "")

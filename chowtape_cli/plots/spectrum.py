@@ -71,5 +71,9 @@ def sketch(spectra: Sequence[Spectrum]) -> str:
     ]
     low, _ = limits(spectra)
     return terminal.sketch(
-        lines, "Hz", "dBFS", lowest=low, x_text=lambda octave: canvas.hertz(round(1000.0 * 2.0**octave))
+        lines,
+        "Hz",
+        "dBFS",
+        lowest=low,
+        x_text=lambda octave: canvas.hertz(round(1000.0 * 2.0**octave)),
     )

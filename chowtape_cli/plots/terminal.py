@@ -20,6 +20,7 @@ _MARKERS = "*o+x#@%&"  # of the curves, where there are no colours
 _MARGIN = 20  # columns that the labels of the vertical axis take, and the arrow
 _POINTS = 4000  # of a curve are plenty for braille
 _BETWEEN = 10  # columns between the labels of the horizontal axis
+_ROWS_BETWEEN = (1, 2, 3, 4)  # rows between those of the vertical one, whichever fills the screen
 _STEPS = (1.0, 2.0, 5.0, 10.0)  # between labels, times a power of ten
 
 
@@ -56,10 +57,11 @@ def sketch(
 
     columns, rows = shutil.get_terminal_size((80, 24))
     figure = plotille.Figure()
-    # a label is on every row and on every tenth column: all are round where these steps are
     bottom, top = _limits([y for _, _, y in lines], lowest)
-    y_step, low, figure.height = _even(bottom, top, max(10, min(rows, 40) - 8), 1)
-    figure.set_y_limits(low, low + y_step * figure.height)
+    most = max(10, min(rows, 40) - 8)
+    axes = [(apart, *_even(bottom, top, most, apart)) for apart in _ROWS_BETWEEN]
+    y_apart, y_step, low, figure.height = max(axes, key=lambda axis: axis[-1])
+    figure.set_y_limits(low, low + y_step * figure.height / y_apart)
     left, right = _limits([x for _, x, _ in lines], None)
     most = max(30, min(columns, 120) - _MARGIN - len(x_label))
     x_step, low, figure.width = _even(left, right, most, _BETWEEN)
@@ -68,7 +70,7 @@ def sketch(
     figure.origin = False
     figure.x_label, figure.y_label = x_label, y_label
     figure.x_ticks_fkt = lambda value, _next: x_text(_on_step(value, x_step))
-    figure.y_ticks_fkt = lambda value, _next: f"{_on_step(value, y_step):.4g}"
+    figure.y_ticks_fkt = lambda value, _next: _if_on_step(value, y_step, y_step / y_apart)
     plain = not figure.with_colors and len(lines) > 1
     for colour, marker, (name, x, y) in zip(_COLOURS, _MARKERS, lines, strict=False):
         along, up = _stems(x, y, bottom) if stems else (x, y)
@@ -116,6 +118,12 @@ def _even(low: float, high: float, most: int, apart: int) -> tuple[float, float,
 def _on_step(value: float, step: float) -> float:
     """Return a multiple of a step without what rounding left beside it, nor a negative zero."""
     return round(value / step) * step or 0.0
+
+
+def _if_on_step(value: float, step: float, row: float) -> str:
+    """Return the label of a row, or nothing for a row between two labels."""
+    nearest = _on_step(value, step)
+    return f"{nearest:.4g}" if abs(value - nearest) < 0.1 * row else ""
 
 
 def _stems(
