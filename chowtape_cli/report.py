@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chowtape_cli import __version__
-from chowtape_cli.files import shown
+from chowtape_cli.files import shortened, shown
 from chowtape_cli.notices import ignore
 from chowtape_cli.settings import RenderSettings
 
@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from chowtape_cli.neural.bank import Bank
     from chowtape_cli.render import FileReport
 
+_NAME_WIDTH = 60
+_LEAST_NAME = 17  # characters; leaves room for the other columns of a batch in 80
+_BOUNDLESS = 10_000
 ProgressCall = Callable[[int, "int | None", int], None]
 
 
@@ -153,6 +156,43 @@ def fixed(value: float, digits: int, *, signed: bool = False) -> str:
     """Return a number with so many digits behind the point; nothing is a negative zero."""
     rounded = round(value, digits) or 0.0
     return f"{rounded:{'+' if signed and rounded else ''}.{digits}f}"
+
+
+def print_names_whole(console: Console, table: Table) -> None:
+    """Print a table whose columns "source" and "output" hold names of files, some of them long.
+
+    A terminal gets long ones cut in the middle, as far as its width demands. Elsewhere they are
+    whole, and widen no line but their own.
+    """
+    from rich.text import Text
+
+    columns = [column for column in table.columns if column.header in ("source", "output")]
+    rows = zip(*(column.cells for column in columns), strict=True)
+    names = [name for row in rows for name in row if isinstance(name, Text)]
+    most = _NAME_WIDTH
+    if console.is_terminal:
+        wide = console.options.update(width=_BOUNDLESS)
+        excess = table.__rich_measure__(console, wide).maximum - console.width
+        longest = max((len(name.plain) for name in names), default=0)
+        most = max(longest - max(0, -(-excess // len(columns))), _LEAST_NAME)
+    cut: list[tuple[str, str]] = []
+    for name in names:
+        if len(name.plain) > most:
+            whole, name.plain = name.plain, shortened(name.plain, most)
+            cut.append((name.plain, whole))
+    if console.is_terminal:
+        for column in table.columns:  # a heading of several words gives way before a figure
+            figure = column.justify == "right" and " " not in str(column.header)
+            column.no_wrap = column in columns or figure
+        console.print(table)
+        return
+    with console.capture() as captured:
+        console.print(table)
+    before, text = "", captured.get()
+    for short, whole in cut:
+        passed, text = text.split(short, 1)
+        before += passed + whole
+    console.file.write(before + text)
 
 
 def print_json(files: Sequence[FileReport], settings: RenderSettings) -> None:

@@ -623,3 +623,59 @@ def test_a_worker_that_is_killed_after_it_wrote_costs_nothing(tmp_path: Path) ->
     assert report.status == "failed"
     assert "exists already" in str(report.error)
     assert (tmp_path / "out.wav").read_text() == "mine"
+
+
+LONG = f"{'first-' * 20}{'last-' * 20}.wav"
+
+
+def on_a_terminal(folder: Path, columns: int, *arguments: str) -> list[str]:
+    """Return every line that a command wrote to a terminal of some width, without colours."""
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "chowtape_cli", *arguments],
+        cwd=folder, stdout=theirs, stderr=theirs,
+        env={**os.environ, "TERM": "xterm-256color", "COLUMNS": str(columns)},
+    )  # fmt: skip
+    os.close(theirs)
+    written = b""
+    try:
+        while chunk := os.read(ours, 65_536):
+            written += chunk
+    except OSError:
+        pass  # the terminal's other end was closed
+    os.close(ours)
+    assert process.wait(timeout=120) == 0
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written.decode())
+    return [line for line in re.split(r"[\r\n]+", plain) if line.strip()]
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_the_bar_of_a_batch_keeps_its_columns_whatever_the_names(
+    tmp_path: Path, columns: int
+) -> None:
+    stem(tmp_path / "in" / LONG)
+    stem(tmp_path / "in" / "short.wav")
+    lines = on_a_terminal(tmp_path, columns, "render", "in", "out", "--jobs", "1")
+    bars = [line for line in lines if re.match(r"rendering\s", line)]
+    assert {len(line) for line in bars} == {columns}
+    assert all(re.match(r"rendering [━╸╺]{10,} (\d/2| )", line) for line in bars)
+    assert any("firs" in line and ".wav" in line and "…" in line for line in bars)
+    table = [line for line in lines if line.startswith("out")]
+    assert max(map(len, lines)) <= columns
+    assert [re.sub(r"\s.*", "", line) for line in table[::2]] == ["output", "out/short.wav"]
+    assert re.match(r"out/fi\S*…\S*\.wav  ", table[1])
+    assert "dBFS" in table[1]  # all of it in one line
+
+
+def test_a_long_name_widens_no_line_of_a_piped_table_but_its_own(
+    chowtape: Run, tmp_path: Path
+) -> None:
+    stem(tmp_path / "in" / "a.wav")
+    stem(tmp_path / "in" / LONG)
+    stem(tmp_path / "in" / LONG.replace("last-last", "last=last"))
+    result = chowtape("render", "in", "out")
+    assert result.returncode == 0, result.stderr
+    long = [line for line in result.stdout.splitlines() if "first-" in line]
+    assert any(line.startswith(f"out/{LONG}  ") for line in long)
+    assert len({line.split("  ")[0] for line in long}) == 2
+    assert all(len(line) < 140 for line in result.stdout.splitlines() if line not in long)
