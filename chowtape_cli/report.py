@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 _NAME_WIDTH = 60
 _LEAST_NAME = 17  # characters; leaves room for the other columns of a batch in 80
+_WIDE_TERMINAL = 100
+_FIGURES = 34  # characters of a bar's percentage, speed and time left
 _BOUNDLESS = 10_000
 ProgressCall = Callable[[int, "int | None", int], None]
 
@@ -74,18 +76,29 @@ def progress(name: str, *, enabled: bool = True) -> Iterator[ProgressCall | None
     from rich.progress import (
         BarColumn,
         Progress,
+        ProgressColumn,
+        Task,
         TaskProgressColumn,
         TextColumn,
         TimeRemainingColumn,
     )
+    from rich.text import Text
+
+    console = Console(stderr=True)
+    bar_width = 40 if console.width >= _WIDE_TERMINAL else 20
+    name_width = max(console.width - bar_width - _FIGURES, _LEAST_NAME)
+
+    class Name(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            return Text(shortened(task.description, name_width))
 
     bar = Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
+        Name(),
+        BarColumn(bar_width),
         TaskProgressColumn(),
         TextColumn("{task.fields[speed]}"),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=console,
         transient=True,
         auto_refresh=False,  # it takes a thread, and a process that has more than one is not forked
     )

@@ -679,3 +679,13 @@ def test_a_long_name_widens_no_line_of_a_piped_table_but_its_own(
     assert any(line.startswith(f"out/{LONG}  ") for line in long)
     assert len({line.split("  ")[0] for line in long}) == 2
     assert all(len(line) < 140 for line in result.stdout.splitlines() if line not in long)
+
+
+def test_the_bar_of_a_file_is_whole_whatever_its_name(tmp_path: Path) -> None:
+    stem(tmp_path / LONG, 20.0)
+    lines = on_a_terminal(tmp_path, 80, "render", LONG, "out.wav", "--os", "8")
+    bars = [line for line in lines if "real time" in line and "first" in line]
+    assert bars
+    for line in bars:
+        assert re.match(r"first-\S*…\S*last-\.wav [━╸╺]{20}\s+\d+% \d+x real time \S+:\S+", line)
+        assert len(line) <= 80
