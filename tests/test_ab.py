@@ -573,3 +573,25 @@ def test_no_figure_is_a_negative_zero(chowtape: Run, tmp_path: Path) -> None:
                                              (0.014, "+0.01")])  # fmt: skip
 def test_a_level_near_zero_has_no_sign(value: float, text: str) -> None:
     assert fixed(value, 2, signed=True) == text
+
+
+@pytest.mark.parametrize(
+    ("sweep", "value"),
+    [
+        ("drive=0.5:0.5:3", "0.5"),
+        ("drive=0.1,0.1", "0.1"),
+        ("drive=0.1,0.2,0.10", "0.10"),
+        ("drive=0.5:0.50000001:2", "0.5"),
+        ("mode=nr8,NR8", "NR8"),
+        ("dither=on,true", "true"),
+    ],
+)
+def test_a_sweep_that_repeats_a_value_says_so(
+    chowtape: Run, tmp_path: Path, sweep: str, value: str
+) -> None:
+    write_wav(tmp_path / "mix.wav", music(0.1, 44_100))
+    result = chowtape("ab", "mix.wav", "ab", "--sweep", sweep)
+    advice = "further apart" if ":" in sweep else "leave one out"
+    check_one_line(result, 2, f"--sweep {sweep}: {value} is there twice; ", advice)
+    assert "name" not in result.stderr
+    assert not (tmp_path / "ab").exists()
