@@ -42,13 +42,16 @@ def sine_hz(rate: int) -> int:
 def harmonics(settings: RenderSettings, rate: int) -> Harmonics:
     """Render a sine at -6 dBFS with these settings, at a sample rate in Hz; measure its harmonics.
 
-    One second is analysed, which holds whole periods of the sine: no window, no leakage.
+    One second is analysed, which holds whole periods of the sine: no window, no leakage. A rate of
+    1 or 2 Hz has no sine, and nothing is found.
 
     Raises:
         BankError: the networks of mode stn can't be read.
     """
     out_rate = settings.rate or rate
     hz = sine_hz(min(rate, out_rate))
+    if 2 * hz >= min(rate, out_rate):
+        return Harmonics([None] * len(HARMONICS), None)
     sine = SINE_LEVEL * np.sin(2.0 * np.pi * hz * np.arange(2 * rate) / rate)
     first = round(_SETTLED * out_rate)
     second = render_array(sine, rate, settings).samples[first : first + out_rate]

@@ -19,6 +19,14 @@ def shown(path: Path | str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def shortened(text: str, most: int) -> str:
+    """Return text of ``most`` characters at most: what tells names apart is often at their end."""
+    if len(text) <= most:
+        return text
+    tail = most // 2
+    return f"{text[: most - 1 - tail]}…{text[len(text) - tail :]}"
+
+
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file beside its place and rename it; an existing one is replaced.
 

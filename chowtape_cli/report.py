@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chowtape_cli import __version__
-from chowtape_cli.files import shown
+from chowtape_cli.files import shortened, shown
 from chowtape_cli.notices import ignore
 from chowtape_cli.settings import RenderSettings
 
@@ -26,6 +26,11 @@ if TYPE_CHECKING:
     from chowtape_cli.neural.bank import Bank
     from chowtape_cli.render import FileReport
 
+_NAME_WIDTH = 60
+_LEAST_NAME = 17  # characters; leaves room for the other columns of a batch in 80
+_WIDE_TERMINAL = 100
+_FIGURES = 34  # characters of a bar's percentage, speed and time left
+_BOUNDLESS = 10_000
 ProgressCall = Callable[[int, "int | None", int], None]
 BETWEEN_LOOKS = 0.1  # seconds: to draw a bar more often would take longer than some work
 
@@ -78,18 +83,29 @@ def progress(
     from rich.progress import (
         BarColumn,
         Progress,
+        ProgressColumn,
+        Task,
         TaskProgressColumn,
         TextColumn,
         TimeRemainingColumn,
     )
+    from rich.text import Text
+
+    console = Console(stderr=True)
+    bar_width = 40 if console.width >= _WIDE_TERMINAL else 20
+    name_width = max(console.width - bar_width - _FIGURES, _LEAST_NAME)
+
+    class Name(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            return Text(shortened(task.description, name_width))
 
     bar = Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
+        Name(),
+        BarColumn(bar_width),
         TaskProgressColumn(),
         TextColumn("{task.fields[speed]}"),
         TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=console,
         transient=True,
         auto_refresh=False,  # it takes a thread, and a process that has more than one is not forked
     )
@@ -160,7 +176,50 @@ def named_settings(settings: Mapping[str, object], *, every: bool = False) -> st
 
 
 def _level(dbfs: float | None) -> str:
-    return "silence" if dbfs is None else f"{dbfs:+.2f} dBFS"
+    return "silence" if dbfs is None else f"{fixed(dbfs, 2, signed=True)} dBFS"
+
+
+def fixed(value: float, digits: int, *, signed: bool = False) -> str:
+    """Return a number with so many digits behind the point; nothing is a negative zero."""
+    rounded = round(value, digits) or 0.0
+    return f"{rounded:{'+' if signed and rounded else ''}.{digits}f}"
+
+
+def print_names_whole(console: Console, table: Table) -> None:
+    """Print a table whose columns "source" and "output" hold names of files, some of them long.
+
+    A terminal gets long ones cut in the middle, as far as its width demands. Elsewhere they are
+    whole, and widen no line but their own.
+    """
+    from rich.text import Text
+
+    columns = [column for column in table.columns if column.header in ("source", "output")]
+    rows = zip(*(column.cells for column in columns), strict=True)
+    names = [name for row in rows for name in row if isinstance(name, Text)]
+    most = _NAME_WIDTH
+    if console.is_terminal:
+        wide = console.options.update(width=_BOUNDLESS)
+        excess = table.__rich_measure__(console, wide).maximum - console.width
+        longest = max((len(name.plain) for name in names), default=0)
+        most = max(longest - max(0, -(-excess // len(columns))), _LEAST_NAME)
+    cut: list[tuple[str, str]] = []
+    for name in names:
+        if len(name.plain) > most:
+            whole, name.plain = name.plain, shortened(name.plain, most)
+            cut.append((name.plain, whole))
+    if console.is_terminal:
+        for column in table.columns:  # a heading of several words gives way before a figure
+            figure = column.justify == "right" and " " not in str(column.header)
+            column.no_wrap = column in columns or figure
+        console.print(table)
+        return
+    with console.capture() as captured:
+        console.print(table)
+    before, text = "", captured.get()
+    for short, whole in cut:
+        passed, text = text.split(short, 1)
+        before += passed + whole
+    console.file.write(before + text)
 
 
 def print_json(files: Sequence[FileReport], settings: RenderSettings) -> None:
@@ -210,6 +269,8 @@ def print_bank(path: Path, bank: Bank, level: float) -> None:
 
     console = open_console(highlight=False)
     table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     table.add_row("bank", Text(shown(path)), style="bold")
     form = "chowtape's own form" if bank.form == "tape" else "ChowTape's networks, as in the plugin"
     table.add_row("networks", f"{bank.weights[..., 0].size} of {bank.architecture}, {form}")

@@ -6,7 +6,7 @@ import contextlib
 import json
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,17 +16,21 @@ from rich.text import Text
 
 from chowtape_cli import __version__
 from chowtape_cli.errors import ChowtapeError
-from chowtape_cli.files import shown
-from chowtape_cli.report import open_console, to_whoever_listens
+from chowtape_cli.files import shortened, shown
+from chowtape_cli.report import fixed, open_console, to_whoever_listens
 
 if TYPE_CHECKING:
     from chowtape_cli.comparison import Comparison
     from chowtape_cli.measure import Nulled
+    from chowtape_cli.settings import RenderSettings
 
 _HARMONICS = range(2, 11)
 _COLUMNS = 6  # of a matrix, side by side in 80 characters
 _NAME_WIDTH = 16
 _DONE = {"status": "done", "error": None}
+MANY = 20  # variants, from which on it should be said beforehand what they take
+_SAMPLE_BYTES = {"PCM_S8": 1, "PCM_U8": 1, "PCM_16": 2, "PCM_24": 3, "DOUBLE": 8}
+_PAGE_BYTES = 3  # of a sample on the page: FLAC of 24 bit in base64
 
 
 def print_comparison(folder: Path, comparison: Comparison) -> None:
@@ -34,9 +38,12 @@ def print_comparison(folder: Path, comparison: Comparison) -> None:
     console = open_console()
     _print_levels(console, comparison)
     _print_harmonics(console, comparison)
-    _print_nulls(console, comparison)
+    if len(comparison.variants) - 1 <= MANY:
+        _print_nulls(console, comparison)
+    else:
+        console.print(Text("Null test: too many to print; the page shows it, and --json has it"))
     target = comparison.target_lufs
-    how = _matched_by(comparison) if target is None else f"all at {target:.2f} LUFS"
+    how = _matched_by(comparison) if target is None else f"all at {fixed(target, 2)} LUFS"
     count = len(comparison.variants)
     console.print(Text(f"{count} files in {shown(folder)}, {comparison.seconds:.2f} s, {how}"))
 
@@ -49,12 +56,13 @@ def _matched_by(comparison: Comparison) -> str:
 def _print_levels(console: Console, comparison: Comparison) -> None:
     table = Table(title="Levels")
     _add_names(table)
-    table.columns[1].no_wrap = False
+    table.columns[1].no_wrap = False  # here, and only here, names are whole
     for heading in ("gain (dB)", "LUFS", "true peak (dBTP)", "crest (dB)", "time (s)"):
         table.add_column(heading, justify="right")
     for number, row in enumerate(comparison.variants):
         figures = (row.gain_db, row.lufs, row.true_peak_dbtp, row.crest_db, row.wall_seconds)
-        table.add_row(*_numbered(number, row.name), *(_figure(value, 2) for value in figures))
+        cells = (_figure(value, 2) for value in figures)
+        table.add_row(str(number + 1), Text(shown(row.name)), *cells)
     console.print(table)
 
 
@@ -95,15 +103,42 @@ def _add_names(table: Table) -> None:
 
 
 def _numbered(number: int, name: str) -> tuple[str, Text]:
-    return str(number + 1), Text(shown(name))
+    return str(number + 1), Text(shortened(shown(name), _NAME_WIDTH))
 
 
 def _figure(value: float | None, digits: int) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
+    return "-" if value is None else fixed(value, digits)
 
 
 def _residual(level: float | None) -> str:
-    return "silence" if level is None else f"{level:.1f}"
+    return "silence" if level is None else fixed(level, 1)
+
+
+def warn_of_size(source: Path, settings: Mapping[str, RenderSettings], copies: int) -> None:
+    """Print on stderr how many files many variants make, and about how large they will be.
+
+    Args:
+        source: what they are made of.
+        settings: of each variant.
+        copies: files of each: 2 where the unmatched ones are kept.
+
+    Raises:
+        FileError: the source can't be read.
+    """
+    from chowtape_cli.audio_files import Source
+
+    with Source(source) as opened:
+        info = opened.info
+    files = copies * (len(settings) + 1)
+    size = ""
+    if info.frames is not None:
+        one = next(iter(settings.values()))
+        samples = info.frames * (one.rate or info.rate) / info.rate * info.channels
+        heard = samples * min(info.channels, 2) / info.channels
+        total = files * samples * _SAMPLE_BYTES.get(one.subtype or "FLOAT", 4)
+        total += (len(settings) + 1) * heard * _PAGE_BYTES
+        size = f", about {total / 1e6:.0f} MB with the page" if total >= 1e6 else ""
+    print(f"chowtape: warning: {len(settings)} variants: {files} files{size}", file=sys.stderr)
 
 
 def print_warnings(comparison: Comparison) -> None:
@@ -128,13 +163,15 @@ def print_null(nulled: Nulled, tolerance: float | None, *, passed: bool) -> None
         line = "silence: the samples are the same"
     else:
         line = (
-            f"{left.residual_db:.2f} dB relative to the louder, {left.residual_dbfs:.2f} dBFS RMS"
+            f"{_figure(left.residual_db, 2)} dB relative to the louder, "
+            f"{_figure(left.residual_dbfs, 2)} dBFS RMS"
         )
     table = Table.grid(padding=(0, 2))
     table.add_row("residual", line)
     if left.peak_frame is not None:
         where = f"at {left.peak_frame / nulled.rate:.6f} s (frame {left.peak_frame})"
-        table.add_row("peak", f"{left.peak_dbfs:.2f} dBFS {where}, channel {left.peak_channel}")
+        level = _figure(left.peak_dbfs, 2)
+        table.add_row("peak", f"{level} dBFS {where}, channel {left.peak_channel}")
     if tolerance is not None:
         table.add_row("tolerance", f"{tolerance:g} dB: {'passed' if passed else 'failed'}")
     open_console().print(table)

@@ -22,11 +22,18 @@ from chowtape_cli.files import (
     make_part_file,
     missing_folders,
     remove_folders,
+    shortened,
     shown,
     write_whole,
 )
 from chowtape_cli.render import FileReport
-from chowtape_cli.report import BETWEEN_LOOKS, named_settings, open_console
+from chowtape_cli.report import (
+    BETWEEN_LOOKS,
+    fixed,
+    named_settings,
+    open_console,
+    print_names_whole,
+)
 from chowtape_cli.settings import RenderSettings
 
 if TYPE_CHECKING:
@@ -42,6 +49,10 @@ _COUNTED = ("guard", "resets", "settings")
 _TEXTS = ("source", "output", "written as", "settings")
 _NAMES_AT_ONCE = 3
 _WIDE = 1000
+_WHAT = 9  # characters of "measuring" and "rendering"
+_NARROW_BAR, _WIDE_BAR = 10, 30
+_WIDE_TERMINAL = 120
+_LEAST_NAME = 14
 
 
 def watching(*, enabled: bool) -> AbstractContextManager[Watch]:
@@ -54,13 +65,25 @@ class _Bar(Watch, AbstractContextManager["_Bar"]):
 
     def __init__(self) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn
+        from rich.progress import BarColumn, Progress, ProgressColumn, Task
+        from rich.text import Text
+
+        console = Console(stderr=True)
+        bar = _NARROW_BAR if console.width < _WIDE_TERMINAL else _WIDE_BAR
+
+        class What(ProgressColumn):
+            def render(self, task: Task) -> Text:
+                return Text(task.description.ljust(_WHAT))
+
+        class Rest(ProgressColumn):
+            def render(self, task: Task) -> Text:
+                return Text(_fitted(task.fields["text"], console.width - _WHAT - bar - 2))
 
         self._bar = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            TextColumn("{task.fields[text]}", markup=False),
-            console=Console(stderr=True),
+            What(),
+            BarColumn(bar),
+            Rest(),
+            console=console,
             transient=True,
             auto_refresh=False,  # a thread would keep workers from being forked
         )
@@ -124,6 +147,18 @@ class _Bar(Watch, AbstractContextManager["_Bar"]):
         self._bar.refresh()
 
 
+def _fitted(text: str, room: int) -> str:
+    """Return figures and, after two spaces, names of files, cut so that they take just the room."""
+    figures, _, names = text.partition("  ")
+    for word in (" of audio", " real time", " files"):
+        if len(figures) + _LEAST_NAME > room:
+            figures = figures.replace(word, "")
+    left = max(room - len(figures) - 2, 0)
+    if len(names) > left:
+        names = f"{shortened(names.split(', ')[0].rstrip('…'), left - 3)}, …" if left > 3 else ""
+    return f"{figures}  {names}"[:room].ljust(room)
+
+
 def _duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
@@ -146,7 +181,7 @@ def print_batch(report: BatchReport, *, verbose: bool = False) -> None:
     for file in made if verbose else made[:_ROWS]:
         table.add_row(*_row(file, verbose=verbose))
     if made:
-        console.print(table)
+        print_names_whole(console, table)
     if len(made) > _ROWS and not verbose:
         console.print(f"and {len(made) - _ROWS} more (--verbose shows all)")
     console.print(_sum(report), soft_wrap=True)
@@ -175,7 +210,7 @@ def _row(file: FileReport, *, verbose: bool) -> tuple[Any, ...]:
 
 
 def _level(dbfs: float | None) -> str:
-    return "silence" if dbfs is None else f"{dbfs:+.1f} dBFS"
+    return "silence" if dbfs is None else f"{fixed(dbfs, 1, signed=True)} dBFS"
 
 
 def _sum(report: BatchReport) -> str:

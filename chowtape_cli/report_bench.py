@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from chowtape_cli import __version__
 from chowtape_cli.report import open_console
@@ -124,7 +124,9 @@ def print_bench(benchmark: Benchmark) -> None:
     for table in _tables(benchmark):
         shown = Table(title=table.title)
         for place, heading in enumerate(table.headings):
-            shown.add_column(heading, justify="right" if place else "left")
+            # where there is no room for all, headings of several words wrap, and none is cut
+            justify: Literal["left", "right"] = "right" if place else "left"
+            shown.add_column(heading, justify=justify, no_wrap=" " not in heading)
         for row in table.rows:
             shown.add_row(*row)
         console.print(shown)

@@ -78,11 +78,15 @@ def said(process: Process) -> tuple[str, str]:
     return out or "", (complaints or "").replace(COMPILING, "")
 
 
-def seen(start: Start, *arguments: object, columns: int) -> str:
-    """Run the real command, which has to succeed, and return what its user sees on a terminal."""
+def seen(start: Start, *arguments: object, columns: int, results: bool = False) -> str:
+    """Run the real command, which has to succeed, and return what its user sees on a terminal.
+
+    That is what it says on the way, and where ``results``, what it prints as well.
+    """
     ours, theirs = pty.openpty()
     how = {"TERM": "xterm-256color", "COLUMNS": str(columns)}
-    process = start(*arguments, stdout=subprocess.DEVNULL, stderr=theirs, env=how)
+    out = theirs if results else subprocess.DEVNULL
+    process = start(*arguments, stdout=out, stderr=theirs, env=how)
     os.close(theirs)
     shown = b""
     try:

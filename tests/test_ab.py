@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from test_errors import check_one_line, listing
 
 from chowtape_cli.dsp.levels import TruePeakMeter
 from chowtape_cli.dsp.loudness import LoudnessMeter, gain_towards, integrated
+from chowtape_cli.report import fixed
 
 VARIANT_KEYS = {
     "name", "settings", "path", "gain_db", "lufs_before", "lufs", "true_peak_dbtp", "crest_db",
@@ -550,3 +552,66 @@ def test_help_of_both_needs_nothing_heavy() -> None:
         subprocess.run(
             [sys.executable, "-c", code], check=True, capture_output=True, env=os.environ
         )
+
+
+@pytest.mark.parametrize("rate", [1, 2, 3])
+def test_a_recording_of_a_few_hertz_is_compared_without_harmonics(
+    chowtape: Run, tmp_path: Path, rate: int
+) -> None:
+    write_wav(tmp_path / "low.wav", music(10.0, rate, 1), rate)
+    result = chowtape("ab", "low.wav", "o", "--variant", "A:dc-block=0", "--json")
+    assert result.returncode == 0, result.stderr
+    assert json.loads(result.stdout)["variants"][1]["thd_db"] is None
+
+
+def test_many_variants_are_announced_with_the_size_that_they_will_have(
+    chowtape: Run, tmp_path: Path
+) -> None:
+    write_wav(tmp_path / "mix.wav", music(3.0, 44_100))
+    result = chowtape("ab", "mix.wav", "ab", "--sweep", "drive=0.5:1:21")
+    assert result.returncode == 0, result.stderr
+    first = result.stderr.splitlines()[0]
+    assert first.startswith("chowtape: warning: 21 variants: 22 files, about "), first
+    files = [path for path in (tmp_path / "ab").rglob("*") if path.is_file()]
+    size = sum(path.stat().st_size for path in files) / 1e6
+    assert float(first.split("about ")[1].split(" MB")[0]) == pytest.approx(size, rel=0.25)
+    assert "Null test: too many to print" in result.stdout
+    few = chowtape("ab", "mix.wav", "few", "--sweep", "drive=0.5:1:3")
+    assert (few.returncode, few.stderr) == (0, "")
+
+
+def test_no_figure_is_a_negative_zero(chowtape: Run, tmp_path: Path) -> None:
+    write_wav(tmp_path / "mix.wav", music(1.0, 44_100))
+    same = ("--variant", "A:mix=0,dc-block=0", "--variant", "B:mix=0,dc-block=0,output-gain=-0.001")
+    result = chowtape("ab", "mix.wav", "ab", *same)
+    assert result.returncode == 0, result.stderr
+    assert "0.00" in result.stdout
+    assert not re.search(r"-0\.0+\b(?!\d)", result.stdout)
+
+
+@pytest.mark.parametrize(("value", "text"), [(-0.001, "0.00"), (0.0, "0.00"), (-0.006, "-0.01"),
+                                             (0.014, "+0.01")])  # fmt: skip
+def test_a_level_near_zero_has_no_sign(value: float, text: str) -> None:
+    assert fixed(value, 2, signed=True) == text
+
+
+@pytest.mark.parametrize(
+    ("sweep", "value"),
+    [
+        ("drive=0.5:0.5:3", "0.5"),
+        ("drive=0.1,0.1", "0.1"),
+        ("drive=0.1,0.2,0.10", "0.10"),
+        ("drive=0.5:0.50000001:2", "0.5"),
+        ("mode=nr8,NR8", "NR8"),
+        ("dither=on,true", "true"),
+    ],
+)
+def test_a_sweep_that_repeats_a_value_says_so(
+    chowtape: Run, tmp_path: Path, sweep: str, value: str
+) -> None:
+    write_wav(tmp_path / "mix.wav", music(0.1, 44_100))
+    result = chowtape("ab", "mix.wav", "ab", "--sweep", sweep)
+    advice = "further apart" if ":" in sweep else "leave one out"
+    check_one_line(result, 2, f"--sweep {sweep}: {value} is there twice; ", advice)
+    assert "name" not in result.stderr
+    assert not (tmp_path / "ab").exists()

@@ -712,3 +712,55 @@ def test_a_disk_without_any_room_is_named_as_such(
     (line,) = result.stderr.splitlines()
     assert "the disk is full; make room or choose another place" in line
     assert listing(small_disk) == ["filler"]
+
+
+LONG = f"{'first-' * 20}{'last-' * 20}.wav"
+
+
+def on_a_terminal(start: Start, columns: int, *arguments: str) -> list[str]:
+    """Return every line that a command wrote to a terminal of some width, without colours."""
+    written = seen(start, *arguments, columns=columns, results=True)
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", written)
+    return [line for line in re.split(r"[\r\n]+", plain) if line.strip()]
+
+
+@pytest.mark.parametrize("columns", [80, 120])
+def test_the_bar_of_a_batch_keeps_its_columns_whatever_the_names(
+    start: Start, tmp_path: Path, columns: int
+) -> None:
+    stem(tmp_path / "in" / LONG)
+    stem(tmp_path / "in" / "short.wav")
+    lines = on_a_terminal(start, columns, "render", "in", "out", "--jobs", "1")
+    bars = [line for line in lines if re.match(r"rendering\s", line)]
+    assert {len(line) for line in bars} == {columns}
+    assert all(re.match(r"rendering [━╸╺]{10,} (\d/2| )", line) for line in bars)
+    assert any("firs" in line and ".wav" in line and "…" in line for line in bars)
+    table = [line for line in lines if line.startswith("out")]
+    assert max(map(len, lines)) <= columns
+    assert [re.sub(r"\s.*", "", line) for line in table[::2]] == ["output", "out/short.wav"]
+    assert re.match(r"out/fi\S*…\S*\.wav  ", table[1])
+    assert "dBFS" in table[1]  # all of it in one line
+
+
+def test_a_long_name_widens_no_line_of_a_piped_table_but_its_own(
+    chowtape: Run, tmp_path: Path
+) -> None:
+    stem(tmp_path / "in" / "a.wav")
+    stem(tmp_path / "in" / LONG)
+    stem(tmp_path / "in" / LONG.replace("last-last", "last=last"))
+    result = chowtape("render", "in", "out")
+    assert result.returncode == 0, result.stderr
+    long = [line for line in result.stdout.splitlines() if "first-" in line]
+    assert any(line.startswith(f"out/{LONG}  ") for line in long)
+    assert len({line.split("  ")[0] for line in long}) == 2
+    assert all(len(line) < 140 for line in result.stdout.splitlines() if line not in long)
+
+
+def test_the_bar_of_a_file_is_whole_whatever_its_name(start: Start, tmp_path: Path) -> None:
+    stem(tmp_path / LONG, 20.0)
+    lines = on_a_terminal(start, 80, "render", LONG, "out.wav", "--os", "8")
+    bars = [line for line in lines if "real time" in line and "first" in line]
+    assert bars
+    for line in bars:
+        assert re.match(r"first-\S*…\S*last-\.wav [━╸╺]{20}\s+\d+% \d+x real time \S+:\S+", line)
+        assert len(line) <= 80

@@ -201,3 +201,12 @@ def test_a_half_band_filter_costs_nothing_for_its_zeros() -> None:
     work = operations_of("nr8", 8)
     assert work["up-sampling"] == work["down-sampling"] == 2 * (81 + 2 * 17 + 4 * 9)
     assert operations_of("nr8", 1)["up-sampling"] == 0
+
+
+def test_no_heading_is_cut_at_80_columns(chowtape: Run) -> None:
+    options = ("--seconds", 0.1, "--mode", "nr8", "--os", 2)
+    result = chowtape("bench", *options, env={"COLUMNS": "80"})
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.count("Msamples/s") == 2
+    assert "…" not in result.stdout
+    assert max(map(len, result.stdout.splitlines())) <= 80

@@ -632,7 +632,9 @@ def test_names_are_text_whatever_is_in_them(
     opened = open_page(make_page(tmp_path, dict.fromkeys(names, 0.5), 4410, source=source))
     opened.ready(3)
     radios = opened.page.get_by_role("radio")
-    assert [radio.locator(".name").text_content() for radio in radios.all()] == names
+    assert [radio.get_attribute("aria-label") for radio in radios.all()] == names
+    shown = radios.locator(".name").all_text_contents()
+    assert shown == ["<img src=x \u2026e='hacked'\">", *names[1:]]  # the long one in the middle
     expect(opened.page.get_by_role("radio", name=names[0])).to_have_count(1)
     assert "hacked" not in opened.page.title().split(" ")[0].replace(source.split("/")[-1], "")
     assert opened.page.locator("main img, main b img, #source script").count() == 0
@@ -782,3 +784,170 @@ def test_pictures_wait_for_a_page_that_has_no_width_yet(
     opened.page.evaluate("document.body.style.display = ''")
     opened.play()
     opened.until_past(0.2)
+
+
+def test_the_zoom_button_says_at_once_whether_it_is_on(opened: Opened) -> None:
+    page = opened.page
+    zoom = page.get_by_role("button", name="Zoom to the loop")
+    page.keyboard.press("z")
+    expect(zoom).to_have_attribute("aria-pressed", "false")  # there is no loop to zoom to
+    page.evaluate(f"listening.page.timeline.setLoop({RATE}, {2 * RATE})")
+    for act in (zoom.click, lambda: page.keyboard.press("z")) * 2:
+        before = page.evaluate("listening.page.timeline.zoomed")
+        act()
+        assert page.evaluate("listening.page.timeline.zoomed") is not before
+        expect(zoom).to_have_attribute("aria-pressed", str(not before).lower())
+    zoom.click()
+    page.keyboard.press("Escape")
+    expect(zoom).to_have_attribute("aria-pressed", "false")
+    expect(zoom).to_be_disabled()
+
+
+def test_loops_are_closed(opened: Opened) -> None:
+    curves = opened.page.locator("#loops polyline")
+    expect(curves).to_have_count(len(GAINS) - 1)
+    for curve in curves.all():
+        points = str(curve.get_attribute("points")).split()
+        assert len(points) > 100
+        assert points[0] == points[-1]
+
+
+def test_axes_have_units_and_ticks_beyond_the_data(opened: Opened) -> None:
+    texts = opened.page.locator("#loops text").all_text_contents()
+    assert "field H (full scale of the input = 1)" in texts
+    assert "magnetisation M (full scale = 1)" in texts
+    ticks = [float(text.replace("\u2212", "-")) for text in texts if text[-1].isdigit()]
+    assert min(ticks) <= -1.0  # where the curves end
+    assert max(ticks) >= 1.0
+    level = opened.page.locator("#harmonics text").all_text_contents()
+    assert {"harmonic", "level (dB)"} <= set(level)
+
+
+def test_the_legend_names_what_is_drawn(opened: Opened) -> None:
+    names = opened.page.locator("#legend li").all_text_contents()
+    assert names == [name for name in GAINS if name != "dry"]
+
+
+def test_equal_curves_take_turns_so_that_each_colour_is_seen(
+    open_page: Callable[..., Opened], tmp_path: Path
+) -> None:
+    names = ["dry", "one", "same", "other"]
+    sf.write(tmp_path / "0.wav", noise(RATE) * 0.5, RATE)
+    variants = [
+        variant(name, "0.wav", **(rendered(0.9 if name == "other" else 0.3) if number else {}))
+        for number, name in enumerate(names)
+    ]
+    write_page(tmp_path, comparison(variants, RATE))
+    opened = open_page(tmp_path / "index.html")
+    opened.ready(len(names))
+    for picture in ("#loops", "#harmonics"):
+        curves = {
+            curve.get_attribute("data-variant"): (
+                curve.get_attribute("stroke-dasharray"),
+                float(curve.get_attribute("stroke-dashoffset") or 0.0),
+            )
+            for curve in opened.page.locator(f"{picture} polyline").all()
+        }
+        (dash, first), (other_dash, second) = curves["1"], curves["2"]
+        assert dash == other_dash
+        drawn, gap = map(float, str(dash).split())
+        assert drawn == gap == abs(second - first)
+        assert curves["3"] == ("none", 0.0)
+
+
+def test_nothing_lies_over_the_times_of_the_ruler(
+    open_page: Callable[..., Opened], address: str
+) -> None:
+    for how in ({}, PHONE):
+        opened = open_page(address, **how)
+        opened.ready(len(GAINS))
+        page = opened.page
+        page.evaluate(f"listening.page.timeline.setLoop(0, {round(SECONDS * RATE)})")
+        top = page.locator("#ruler").evaluate("ruler => ruler.getBoundingClientRect().top")
+        bottom_of_labels = top + 15
+        for part in ("#handle-in i", "#handle-out i", "#playhead"):
+            where = page.locator(part).evaluate("part => part.getBoundingClientRect().top")
+            assert where >= bottom_of_labels
+        # the pixels where a label is are the ruler's own
+        ink = page.locator("#ruler-picture").evaluate(
+            """canvas => {
+              const scale = canvas.width / canvas.getBoundingClientRect().width;
+              const { data, width } = canvas.getContext("2d")
+                .getImageData(0, 0, canvas.width, canvas.height);
+              const rows = [];
+              for (let i = 0; i < data.length / 4; i += 1) {
+                const x = (i % width) / scale;
+                if (data[4 * i + 3] && x > 4 && x < 30) rows.push(Math.floor(i / width) / scale);
+              }
+              return [Math.min(...rows), Math.max(...rows)];
+            }"""
+        )
+        assert 0 <= ink[0] < ink[1] < 16
+
+
+def test_a_name_breaks_between_words_even_while_it_loads(
+    open_page: Callable[..., Opened], site: Path
+) -> None:
+    endless = "OfflineAudioContext.prototype.decodeAudioData = () => new Promise(() => {});"
+    opened = open_page(site / "index.html", endless, **PHONE)
+    expect(opened.page.locator(".variant .state").nth(3)).to_have_text("not loaded")
+    for number, name in enumerate(GAINS):
+        lines = opened.page.locator(f"#name-{number}").evaluate(
+            """element => {
+              const range = document.createRange();
+              range.selectNodeContents(element);
+              return range.getClientRects().length;
+            }"""
+        )
+        assert lines == 1, name
+
+
+def test_numbers_have_units_and_no_negative_zero(
+    open_page: Callable[..., Opened], tmp_path: Path
+) -> None:
+    sf.write(tmp_path / "0.wav", noise(RATE) * 0.5, RATE)
+    settings = {"mode": "nr8", "oversampling": 2, "input_gain": -3.0, "mix": 100.0, "dc_block": 35}
+    variants = [
+        variant("dry", "0.wav", gain_db=-0.001),
+        variant("A", "0.wav", **{**rendered(0.3), "settings": settings, "gain_db": -0.0}),
+    ]
+    write_page(tmp_path, comparison(variants, RATE))
+    page = open_page(tmp_path / "index.html").page
+    expect(page.locator("#shared")).to_have_text(
+        "All renders: mode\u00a0nr8, oversampling\u00a02\u00d7, input gain\u00a0\u22123\u00a0dB, "
+        "mix\u00a0100\u00a0%, dc block\u00a035\u00a0Hz."
+    )
+    for row in page.locator("#numbers tbody tr").all():
+        expect(row.locator("td").nth(1)).to_have_text("0.00")
+    expect(page.locator(".variant .state")).to_have_text(["", ""])  # no second "dry" beside "dry"
+
+
+def test_many_variants_fit_a_page_each_in_a_colour_and_under_a_name_of_its_own(
+    open_page: Callable[..., Opened], tmp_path: Path
+) -> None:
+    sf.write(tmp_path / "0.wav", noise(RATE) * 0.5, RATE)
+    names = ["dry", *(f"oversampling-of-the-tape_drive-{number / 60:.6f}" for number in range(60))]
+    variants = [
+        variant(name, "0.wav", **(rendered(number / 60) if number else {}))
+        for number, name in enumerate(names)
+    ]
+    nulls = [
+        {"a": a, "b": b, "residual_db": -30.0} for i, a in enumerate(names) for b in names[i + 1 :]
+    ]
+    write_page(tmp_path, comparison(variants, RATE, nulls=nulls))
+    opened = open_page(tmp_path / "index.html", viewport={"width": 1280, "height": 800})
+    opened.ready(len(names))
+    page = opened.page
+    assert page.evaluate("document.documentElement.scrollHeight") < 3 * 800
+    colours = page.evaluate(
+        "[...document.querySelectorAll('.variant')]"
+        ".map(button => getComputedStyle(button).getPropertyValue('--v'))"
+    )
+    assert len(set(colours)) == len(names)
+    assert len(set(page.locator(".variant .name").all_text_contents())) == len(names)
+    assert len(set(page.locator("#numbers tbody th").all_text_contents())) == len(names)
+    page.keyboard.press("p")  # from the first to the last
+    last = page.get_by_role("radio", name=names[-1])
+    expect(last).to_be_checked()
+    expect(last).to_be_in_viewport()
+    assert page.evaluate("scrollY") == 0

@@ -525,3 +525,14 @@ def test_a_file_far_too_large_for_networks_is_not_read(chowtape: Run, tmp_path: 
         refused = chowtape("render", "in.wav", "out.wav", "--mode", "stn", "--weights", name)
         assert refused.returncode == 1
         assert "is too large for networks" in refused.stderr
+
+
+def test_the_path_of_a_bank_is_shown_whole_however_narrow_the_terminal(
+    chowtape: Run, tmp_path: Path
+) -> None:
+    bank = tmp_path / ("folder-" * 12) / "bank.npz"
+    bank.parent.mkdir()
+    bank.write_bytes(catalogue.bundled("2x4").read_bytes())
+    result = chowtape("bank", "show", bank, env={"COLUMNS": "80"})
+    assert result.returncode == 0, result.stderr
+    assert str(bank) in result.stdout.replace("\n", "").replace(" ", "")

@@ -167,8 +167,9 @@ def test_the_loop_is_the_bare_hysteresis(chowtape: Run) -> None:
     assert [loop["label"] for loop in found] == ["nr8", "stn"]
     H, M = (np.array(found[0][axis]) for axis in "HM")
     assert np.abs(H).max() == pytest.approx(1.0, abs=1e-3)
-    crests = [np.abs(part).max() for part in np.array_split(H, 3)]
-    assert np.allclose(crests, [0.2727, 0.6364, 1.0], atol=0.01)  # grows in proportion to time
+    crests = [np.abs(part).max() for part in np.array_split(H, 4)]
+    # grows in proportion to time, and stays
+    assert np.allclose(crests, [0.25, 0.5833, 0.9167, 1.0], atol=0.01)
     bare = RenderSettings(
         drive=0.8, saturation=0.3, bias=0.2, oversampling=1, makeup=False, dc_block=0.0
     )
@@ -299,3 +300,63 @@ def test_a_solver_that_ran_away_is_named(chowtape: Run) -> None:
     assert result.returncode == 0
     resets = json.loads(result.stdout)["curves"][0]["resets"]
     assert ("warning" in result.stderr) == (resets > 0)
+
+
+def test_a_legend_has_every_name_whatever_it_begins_with(chowtape: Run, tmp_path: Path) -> None:
+    for name in ("a.wav", "_hidden.wav", "$b_1$.wav"):
+        write_wav(tmp_path / name, music(0.2, 8_000, 1), 8_000)
+    result = chowtape("plot", "spectrum", "a.wav", "_hidden.wav", "$b_1$.wav", "-o", "p.svg")
+    assert (result.returncode, result.stderr) == (0, "")
+    svg = (tmp_path / "p.svg").read_text()
+    assert all(f"<!-- {name} -->" in svg for name in ("a.wav", "_hidden.wav", "$b_1$.wav"))
+
+
+@pytest.mark.parametrize(("rate", "fits"), [(1, False), (30, False), (99, False), (100, True)])
+def test_a_sample_rate_too_low_for_a_spectrum_is_named(
+    chowtape: Run, tmp_path: Path, rate: int, fits: bool
+) -> None:
+    write_wav(tmp_path / "low.wav", music(200.0 / rate, rate, 1), rate)
+    result = chowtape("plot", "spectrum", "low.wav", "-o", "p.svg")
+    assert result.returncode == (0 if fits else 1)
+    assert (tmp_path / "p.svg").exists() is fits
+    refused = f"chowtape: low.wav: a sample rate of {rate} Hz is too low"
+    assert result.stderr.startswith("" if fits else refused)
+    assert result.stderr.count("\n") == (0 if fits else 1)
+
+
+def test_the_last_loop_is_closed(chowtape: Run) -> None:
+    for loop in numbers(chowtape, "loop", "--bias", 0, "--bias", 1, "--cycles", 2)["loops"]:
+        H, M = np.array(loop["H"])[-961:], np.array(loop["M"])[-961:]
+        assert H[0] == pytest.approx(H[-1], abs=1e-9)
+        assert abs(M[0] - M[-1]) < 0.01 * np.ptp(M)
+
+
+def test_more_loops_than_can_be_told_apart_get_panels(chowtape: Run, tmp_path: Path) -> None:
+    drives = [part for drive in (0.1, 0.3, 0.5, 0.7, 0.9) for part in ("--drive", drive)]
+    for count, panels in ((4, 1), (5, 5)):
+        name = f"{count}.svg"
+        assert chowtape("plot", "loop", *drives[: 2 * count], "-o", name).returncode == 0
+        svg = (tmp_path / name).read_text()
+        assert len(re.findall(r'<g id="axes_\d+"', svg)) == panels
+        for text in (*(f"drive {drive}" for drive in drives[1 : 2 * count : 2]), *LABELS["loop"]):
+            assert svg.count(f"<!-- {text} -->") == 1, text
+
+
+@pytest.mark.parametrize("columns", ["60", "80", "140"])
+def test_a_sketch_has_round_ticks(chowtape: Run, tmp_path: Path, columns: str) -> None:
+    write_wav(tmp_path / "a.wav", music(0.5, 44_100))
+    for command in (("loop",), ("curve",), ("spectrum", "a.wav")):
+        result = chowtape("plot", *command, "--terminal", env={"COLUMNS": columns})
+        assert result.returncode == 0, result.stderr
+        sketch = result.stdout.split("Legend")[0].splitlines()
+        up = [float(line.split("|")[0]) for line in sketch if re.match(r"\s*-?[\d.]+ \|", line)]
+        along = [line for line in sketch if line.startswith("           | ")][-1].split()[1:]
+        assert len(up) >= 4
+        assert len(along) >= 2
+        for text in (*map(str, up), *along):
+            assert len(re.sub(r"^0+|[^\d]", "", text).strip("0")) <= 3, text
+        steps = -np.diff(up)
+        assert np.allclose(steps, steps[0])
+        assert f"{steps[0]:e}"[0] in "125"
+        assert f"{steps[0]:.9e}"[1:11] == ".000000000"
+        assert max(map(len, sketch)) <= int(columns)

@@ -79,6 +79,8 @@ def ab(
     from chowtape_cli.comparison import compare
 
     with report_ab.failure_as_json(json, source=str(source)):
+        if len(settings) > report_ab.MANY and not quiet:
+            report_ab.warn_of_size(source, settings, copies=2 if keep_unmatched else 1)
         comparison = compare(
             source,
             folder,

@@ -201,7 +201,7 @@ def plot() -> None:
     epilog="Example: chowtape plot loop --mode nr8 --mode stn --bias 0.2 --output loop.svg",
 )
 @option("Sine", "--level", type=_Number(-60.0, _HIGHEST), default=6.0, show_default=True,
-        metavar="DBFS", help="Peak of the last cycle.")  # fmt: skip
+        metavar="DBFS", help="Peak of the last cycles.")  # fmt: skip
 @option("Sine", "--cycles", type=click.IntRange(1, 100), default=6, show_default=True, metavar="N",
         help="How many cycles it takes to grow so far.")  # fmt: skip
 @_outlet("loop")
@@ -215,7 +215,7 @@ def loop(
     json: bool,
     **options: Any,
 ) -> None:
-    """Draw the magnetisation against the field while a sine grows from nothing.
+    """Draw the magnetisation against the field while a sine grows from nothing, and then stays.
 
     The bare hysteresis of each setting, without what is around it in a render.
     """
@@ -230,7 +230,7 @@ def loop(
     _warn(found)
     outlet.put(
         partial(picture.draw, loops=found),
-        picture.SIZE,
+        picture.size(len(found)),
         partial(picture.sketch, found),
         partial(report.print_plot_json, "loops", found),
     )

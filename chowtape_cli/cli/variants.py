@@ -84,7 +84,9 @@ def _swept(sweeps: list[str]) -> Iterable[tuple[str, str, dict[str, str]]]:
         if not equals:
             raise click.UsageError(f"{where}: give key=from:to:count or key=value,value")
         key = _key(where, key)
-        axes.append([(key, value) for value in _sweep_values(where, values)])
+        swept = _sweep_values(where, values)
+        _check_distinct(where, key, swept, ranged=":" in values)
+        axes.append([(key, value) for value in swept])
     if len({axis[0][0] for axis in axes}) < len(axes):
         raise click.UsageError("--sweep: the same key is swept twice; leave one out")
     if math.prod(map(len, axes)) > MOST:
@@ -110,6 +112,21 @@ def _sweep_values(where: str, text: str) -> list[str]:
         )
     steps = max(1, count - 1)
     return [f"{first + (last - first) * step / steps:.6g}" for step in range(count)]
+
+
+def _check_distinct(where: str, key: str, texts: list[str], *, ranged: bool) -> None:
+    """Raise where a sweep would render the same settings twice."""
+    seen: set[Any] = set()
+    for text in texts:
+        value = _value(where, key, text)
+        if value in seen:
+            advice = (
+                "a range is rounded to 6 digits: give ends further apart, or fewer values"
+                if ranged
+                else "leave one out"
+            )
+            raise click.UsageError(f"{where}: {shown(text)} is there twice; {advice}")
+        seen.add(value)
 
 
 def _key(where: str, text: str, *, flag: bool = False) -> str:

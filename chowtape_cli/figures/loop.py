@@ -1,4 +1,4 @@
-"""The hysteresis loop: magnetisation against field while a sine grows."""
+"""The hysteresis loop: magnetisation against field while a sine grows, and then stays."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from chowtape_cli.settings import RenderSettings, decibels_to_gain
 
 RATE = 96_000
 FREQUENCY = 100  # Hz; the tape knows no rate, this is 960 points a cycle
+STEADY = 1  # cycle at full level; it ends where it began, within a hundredth
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,19 +37,18 @@ class Loop:
 
 
 def loops(settings: Mapping[str, RenderSettings], level: float, cycles: int) -> list[Loop]:
-    """Drive the bare hysteresis of each setting with a sine that grows from nothing.
+    """Drive the bare hysteresis of each setting with a sine that grows from nothing and stays.
 
     Args:
         settings: by label; whatever is around the hysteresis is left out.
-        level: peak of the last cycle in dBFS.
+        level: peak of the last cycles in dBFS.
         cycles: how many cycles it takes to get there.
 
     Raises:
         BankError: the networks of mode stn can't be read.
     """
-    t = np.arange(cycles * RATE // FREQUENCY + 1) / RATE
-    growing = t * np.sin(2.0 * np.pi * FREQUENCY * t)
-    H = decibels_to_gain(level) * growing / np.abs(growing).max()
+    turns = np.arange((cycles + STEADY) * RATE // FREQUENCY + 1) * FREQUENCY / RATE
+    H = decibels_to_gain(level) * np.minimum(turns / cycles, 1.0) * np.sin(2.0 * np.pi * turns)
     return [_loop(label, one, H) for label, one in settings.items()]
 
 

@@ -15,6 +15,7 @@ from chowtape_cli.errors import AudioFileError
 from chowtape_cli.files import shown
 
 LOWEST_HZ = 20.0
+LOWEST_RATE = 100  # Hz; below, there is hardly a band between 20 Hz and half the sample rate
 BANDS_PER_OCTAVE = 12  # each a third of an octave wide, so they overlap
 RESOLUTION_HZ = 1.5
 FLOOR_DBFS = -160.0
@@ -56,11 +57,16 @@ def spectrum(
         progress: called with frames done, frames in all (or None) and the sample rate in Hz.
 
     Raises:
-        AudioFileError: it can't be read, or has no frames.
+        AudioFileError: it can't be read, has no frames, or a sample rate below 100 Hz.
         SampleError: a sample is NaN or Inf.
     """
     with Source(path) as source:
         rate, channels = source.info.rate, source.info.channels
+        if rate < LOWEST_RATE:
+            raise AudioFileError(
+                f"{shown(path)}: a sample rate of {rate} Hz is too low for a spectrum "
+                f"from {LOWEST_HZ:.0f} Hz on; name a file of {LOWEST_RATE} Hz or more"
+            )
         length = 1 << math.ceil(math.log2(rate / RESOLUTION_HZ))
         hop = length // _OVERLAP
         shape = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(length) / length)

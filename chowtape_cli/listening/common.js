@@ -4,6 +4,7 @@
 (function () {
   const MINUS = "\u2212";
   const COLOURS = 9;
+  const MANY = 12; // variants, from which on lists and tables scroll within the page
 
   listening.byId = (id) => document.getElementById(id);
 
@@ -22,7 +23,8 @@
 
   listening.figure = function (value, digits, unit) {
     if (value === null || value === undefined) return "\u2013";
-    const text = value.toFixed(digits).replace("-", MINUS);
+    const rounded = value.toFixed(digits);
+    const text = Number(rounded) < 0 ? rounded.replace("-", MINUS) : rounded.replace("-", "");
     return unit ? `${text}\u00a0${unit}` : text;
   };
 
@@ -36,8 +38,26 @@
     return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${rest}` : `${minutes}:${rest}`;
   };
 
-  // Every ninth variant has the same colour, and another dash.
-  listening.colourClass = (number) => `v${number % COLOURS}`;
+  // A name that fits a button or a column; what tells names apart is often at their end.
+  listening.shortened = function (name, most = 24) {
+    const letters = [...name];
+    if (letters.length <= most) return name;
+    const tail = Math.floor(most / 2);
+    return `${letters.slice(0, most - 1 - tail).join("")}\u2026${letters.slice(-tail).join("")}`;
+  };
+
+  // The style sheet has colours for the first variants; more get hues far from the one before, and
+  // every ninth another dash.
+  const { length } = listening.comparison.variants;
+  const more = new CSSStyleSheet();
+  for (let number = COLOURS; number < length; number += 1) {
+    const hue = (number * 137.5) % 360;
+    more.insertRule(`:root { --v${number}: oklch(var(--lightness) 0.13 ${hue}) }`);
+    more.insertRule(`.v${number} { --v: var(--v${number}) }`);
+  }
+  document.adoptedStyleSheets = [more];
+  document.body.classList.toggle("many", length > MANY);
+  listening.colourClass = (number) => `v${number}`;
   listening.dash = (number) => ["none", "5 3", "2 2", "8 2 2 2"][Math.floor(number / COLOURS) % 4];
   listening.colour = (name) =>
     getComputedStyle(document.documentElement).getPropertyValue(name).trim();

@@ -7,6 +7,9 @@
   const HEIGHT = 230;
   const MARGIN = { left: 50, right: 8, top: 8, bottom: 38 };
   const DEEPEST = -120; // dB
+  const ROUND = [1, 1.2, 1.5, 1.6, 2, 2.4, 3, 4, 5, 6, 8, 10]; // ends of an axis whose half is round
+  const ALIKE = 1; // pixels that curves which look the same may be apart
+  const TURN = 11; // pixels
 
   function niceStep(span, most) {
     const rough = span / most;
@@ -74,50 +77,78 @@
     return found;
   }
 
-  function curve(number, points) {
+  // Both ends of an axis around zero that holds all values, their halves, and zero.
+  function evenTicks(highest) {
+    const power = 10 ** Math.floor(Math.log10(highest));
+    const end = ROUND.map((round) => round * power).find((round) => round >= highest * 0.999);
+    const digits = [0, 1, 2, 3].find((count) => Number((end / 2).toFixed(count)) === end / 2) ?? 4;
+    return [-1, -0.5, 0, 0.5, 1].map((part) => [part * end, figure(part * end, digits)]);
+  }
+
+  function curve({ number, points, dash, offset }) {
     return make("polyline", {
       points: points.map(([x, y]) => `${x.toFixed(1)},${y.toFixed(1)}`).join(" "),
       class: `curve ${listening.colourClass(number)}`,
-      "stroke-dasharray": listening.dash(number),
+      "stroke-dasharray": dash,
+      "stroke-dashoffset": offset,
       "data-variant": number,
     });
   }
 
+  const alike = (one, other) =>
+    one.length === other.length &&
+    one.every(([x, y], i) => Math.hypot(x - other[i][0], y - other[i][1]) < ALIKE);
+
+  // Curves that lie on each other take turns along the way, so that every colour is seen.
+  function withDashes(curves) {
+    const groups = [];
+    for (const one of curves) {
+      const group = groups.find(([first]) => alike(first.points, one.points));
+      if (group) group.push(one);
+      else groups.push([one]);
+    }
+    return groups.flatMap((group) =>
+      group.map((one, place) =>
+        group.length > 1
+          ? { ...one, dash: `${TURN} ${TURN * (group.length - 1)}`, offset: -TURN * place }
+          : { ...one, dash: listening.dash(one.number) },
+      ),
+    );
+  }
+
+  const hasLoop = ({ loop }) => loop && loop.h.length > 0;
+  const hasHarmonics = ({ harmonics_db: levels }) =>
+    levels && levels.some((level) => level !== null);
+  const closed = (points) => [...points, points[0]];
   const most = (values) => values.reduce((a, b) => Math.max(a, Math.abs(b)), 0);
 
   function drawLoops(variants) {
-    const shown = variants
-      .map((variant, number) => ({ ...variant, number }))
-      .filter((variant) => variant.loop && variant.loop.h.length);
+    const shown = variants.map((variant, number) => ({ ...variant, number })).filter(hasLoop);
     if (!shown.length) return null;
-    const h = 1.04 * (Math.max(...shown.map(({ loop }) => most(loop.h))) || 1);
-    const m = 1.08 * (Math.max(...shown.map(({ loop }) => most(loop.m))) || 1);
+    const h = evenTicks(Math.max(...shown.map(({ loop }) => most(loop.h))) || 1);
+    const m = evenTicks(Math.max(...shown.map(({ loop }) => most(loop.m))) || 1);
     const names = shown.map(({ name }) => name).join(", ");
     const { drawing, x, y } = axes(
       `Magnetisation M against field H, of ${names}`,
-      [-h, h],
-      [-m, m],
+      [h[0][0], h.at(-1)[0]],
+      [m[0][0], m.at(-1)[0]],
       {
-        x: ticks(-h, h),
-        y: ticks(-m, m),
-        xName: "field H",
-        yName: "magnetisation M",
+        x: h,
+        y: m,
+        xName: "field H (full scale of the input = 1)",
+        yName: "magnetisation M (full scale = 1)",
       },
     );
-    for (const { loop, number } of shown)
-      drawing.append(
-        curve(
-          number,
-          loop.h.map((field, i) => [x(field), y(loop.m[i])]),
-        ),
-      );
+    const curves = shown.map(({ loop, number }) => ({
+      number,
+      points: closed(loop.h.map((field, i) => [x(field), y(loop.m[i])])),
+    }));
+    drawing.append(...withDashes(curves).map(curve));
     return drawing;
   }
 
   function drawHarmonics(variants) {
-    const shown = variants
-      .map((variant, number) => ({ ...variant, number }))
-      .filter(({ harmonics_db: levels }) => levels && levels.some((level) => level !== null));
+    const shown = variants.map((variant, number) => ({ ...variant, number })).filter(hasHarmonics);
     if (!shown.length) return null;
     const count = Math.max(...shown.map(({ harmonics_db: levels }) => levels.length));
     const all = shown.flatMap(({ harmonics_db: levels }) =>
@@ -132,17 +163,20 @@
       [lowest, highest],
       { x: names, y: ticks(lowest, highest), xName: "harmonic", yName: "level (dB)" },
     );
-    for (const { harmonics_db: levels, number } of shown) {
-      const points = levels
+    const curves = shown.map(({ harmonics_db: levels, number }) => ({
+      number,
+      points: levels
         .map((level, i) => [i + 2, level])
         .filter(([, level]) => level !== null && level >= lowest)
-        .map(([harmonic, level]) => [x(harmonic), y(level)]);
+        .map(([harmonic, level]) => [x(harmonic), y(level)]),
+    }));
+    for (const one of withDashes(curves)) {
       const group = make(
         "g",
-        { "data-variant": number, class: `dots ${listening.colourClass(number)}` },
-        ...points.map(([cx, cy]) => make("circle", { cx, cy, r: 2.6 })),
+        { "data-variant": one.number, class: `dots ${listening.colourClass(one.number)}` },
+        ...one.points.map(([cx, cy]) => make("circle", { cx, cy, r: 2.6 })),
       );
-      drawing.append(curve(number, points), group);
+      drawing.append(curve(one), group);
     }
     return drawing;
   }
@@ -160,14 +194,14 @@
     byId("loops-part").toggleAttribute("data-empty", !loops && !harmonics);
     const measured = variants
       .map((variant, number) => ({ ...variant, number }))
-      .filter(({ loop, harmonics_db: levels }) => loop || levels);
+      .filter((variant) => hasLoop(variant) || hasHarmonics(variant));
     byId("legend").replaceChildren(
       ...measured.map(({ name, number }) =>
         make(
           "li",
-          { "data-variant": number },
+          { "data-variant": number, title: name },
           make("i", { class: `swatch ${listening.colourClass(number)}`, "aria-hidden": "true" }),
-          name,
+          listening.shortened(name, 40),
         ),
       ),
     );

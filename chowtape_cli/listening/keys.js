@@ -37,7 +37,7 @@
       "[": () => timeline.setIn(),
       "]": () => timeline.setOut(),
       l: () => page.toggleLoop(),
-      z: () => timeline.zoom(!timeline.zoomed),
+      z: () => page.toggleZoom(),
     }[event.key.toLowerCase()];
     if (common) return common;
     if (abx.running) {

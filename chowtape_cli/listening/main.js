@@ -41,7 +41,10 @@
     listen() {
       this.player.addEventListener("change", () => this.show());
       this.loader.addEventListener("progress", ({ detail }) => this.showLoading(detail));
-      this.timeline.addEventListener("draw", () => this.drawPictures());
+      this.timeline.addEventListener("draw", () => {
+        this.showZoom();
+        this.drawPictures();
+      });
       for (const query of ["(prefers-color-scheme: dark)", "(prefers-contrast: more)"]) {
         matchMedia(query).addEventListener("change", () => {
           this.spectrogram.forget();
@@ -82,7 +85,7 @@
     }
 
     addVariants() {
-      this.buttons = variants.map(({ name, settings }, number) => {
+      this.buttons = variants.map(({ name }, number) => {
         const button = make(
           "button",
           {
@@ -92,12 +95,20 @@
             tabindex: "-1",
             class: `variant ${listening.colourClass(number)}`,
             "aria-keyshortcuts": number < 9 ? number + 1 : null,
-            "aria-labelledby": `name-${number}`,
+            "aria-label": name,
             "aria-describedby": `state-${number}`,
           },
           make("kbd", { "aria-hidden": "true" }, number < 9 ? String(number + 1) : "\u00b7"),
-          make("span", { class: "name", id: `name-${number}`, title: name }, name),
-          make("span", { class: "state", id: `state-${number}` }, settings ? "" : "dry"),
+          make(
+            "span",
+            { class: "words" },
+            make(
+              "span",
+              { class: "name", id: `name-${number}`, title: name },
+              listening.shortened(name),
+            ),
+            make("span", { class: "state", id: `state-${number}` }),
+          ),
           make("i", { class: "bar", "aria-hidden": "true" }),
         );
         button.addEventListener("click", () => this.choose(number));
@@ -124,7 +135,7 @@
         "loop-in": () => timeline.setIn(),
         "loop-out": () => timeline.setOut(),
         "loop-clear": () => timeline.clear(),
-        zoom: () => timeline.zoom(!timeline.zoomed),
+        zoom: () => this.toggleZoom(),
         "help-button": () => this.help(),
       };
       for (const [id, act] of Object.entries(clicks)) byId(id).addEventListener("click", act);
@@ -146,6 +157,12 @@
     toggleLoop() {
       this.player.setLoop(this.player.region, !this.player.looping);
       listening.say(this.player.looping ? "Loop on" : "Loop off");
+    }
+
+    toggleZoom() {
+      if (!this.player.region) return;
+      this.timeline.zoom(!this.timeline.zoomed);
+      listening.say(this.timeline.zoomed ? "Zoomed to the loop" : "The whole recording");
     }
 
     help() {
@@ -173,7 +190,7 @@
 
     drawPictures() {
       const { current } = this.player;
-      const colour = listening.colour(`--v${current % 9}`);
+      const colour = listening.colour(`--v${current}`);
       listening.drawWaveform(
         this.timeline,
         this.blind ? null : this.loader.tracks[current],
@@ -190,10 +207,14 @@
       byId("play").setAttribute("aria-label", state === "paused" ? "Play" : "Pause");
       byId("loop").setAttribute("aria-pressed", String(player.looping));
       byId("loop-clear").disabled = !player.region;
-      byId("zoom").disabled = !player.region;
-      byId("zoom").setAttribute("aria-pressed", String(this.timeline.zoomed));
+      this.showZoom();
       if (!this.blind) this.showCurrent();
       if (!this.ticking) this.tick();
+    }
+
+    showZoom() {
+      byId("zoom").disabled = !this.player.region;
+      byId("zoom").setAttribute("aria-pressed", String(this.timeline.zoomed));
     }
 
     showCurrent() {
@@ -203,11 +224,21 @@
         button.setAttribute("aria-checked", String(number === chosen));
         button.tabIndex = number === chosen ? 0 : -1;
       });
+      this.bringIntoView(this.buttons[chosen]);
       if (this.shown !== current) {
         this.shown = current;
         listening.highlight(current);
         this.drawPictures();
       }
+    }
+
+    // Scrolls the list where it is too long to show every variant, and never the page.
+    bringIntoView(button) {
+      const list = byId("variants");
+      const top = button.offsetTop;
+      const bottom = top + button.offsetHeight - list.clientHeight;
+      if (list.scrollTop > top || list.scrollTop < bottom)
+        list.scrollTop = list.scrollTop > top ? top : bottom;
     }
 
     showLoading(number) {
@@ -216,11 +247,10 @@
       const { failed, buffer } = loader.tracks[number];
       buttons[number].style.setProperty("--share", share);
       buttons[number].toggleAttribute("data-ready", share === 1);
-      const kind = variants[number].settings ? "" : "dry";
       const text = failed
         ? "can\u2019t be loaded"
         : share === 1
-          ? kind
+          ? ""
           : buffer
             ? `${Math.round(share * 100)}\u00a0%`
             : "not loaded";

@@ -4,6 +4,15 @@
 (function () {
   const { make, byId, figure } = listening;
 
+  const UNITS = {
+    oversampling: "\u00d7",
+    input_gain: "\u00a0dB",
+    output_gain: "\u00a0dB",
+    mix: "\u00a0%",
+    dc_block: "\u00a0Hz",
+    rate: "\u00a0Hz",
+  };
+
   const swatch = (number) =>
     make("i", { class: `swatch ${listening.colourClass(number)}`, "aria-hidden": "true" });
 
@@ -17,7 +26,12 @@
   }
 
   function row(variant, number, cells) {
-    const name = make("th", { scope: "row" }, swatch(number), variant.name);
+    const name = make(
+      "th",
+      { scope: "row", title: variant.name },
+      swatch(number),
+      listening.shortened(variant.name),
+    );
     return make(
       "tr",
       { "data-variant": number },
@@ -26,9 +40,9 @@
     );
   }
 
-  function setting(value) {
+  function setting(name, value) {
     if (typeof value === "number")
-      return String(Number(value.toPrecision(6))).replace("-", "\u2212");
+      return String(Number(value.toPrecision(6))).replace("-", "\u2212") + (UNITS[name] || "");
     if (value === null) return "\u2013";
     return { true: "on", false: "off" }[value] || String(value);
   }
@@ -57,7 +71,7 @@
           "span",
           { class: "chip" },
           `${spoken(name)}\u00a0`,
-          make("b", {}, setting(settings[name])),
+          make("b", {}, setting(name, settings[name])),
         ),
       );
     return make(
@@ -98,7 +112,7 @@
     );
     const told = shared.filter((name) => first[name] !== null);
     byId("shared").textContent = told.length
-      ? `All renders: ${told.map((name) => `${spoken(name)}\u00a0${setting(first[name])}`).join(", ")}.`
+      ? `All renders: ${told.map((name) => `${spoken(name)}\u00a0${setting(name, first[name])}`).join(", ")}.`
       : "";
     drawHarmonics(variants);
     drawNulls(variants, nulls || []);
@@ -157,7 +171,7 @@
         "minus",
         ...variants.map(({ name }, number) => [
           swatch(number),
-          make("span", { class: "heading", title: name }, name),
+          make("span", { class: "heading", title: name }, listening.shortened(name)),
         ]),
       ],
       variants.map((variant, number) =>

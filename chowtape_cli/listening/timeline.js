@@ -189,11 +189,11 @@
       const first = Math.ceil(this.view.from / rate / step - 1e-9);
       for (let i = first; i * step * rate <= this.view.to; i += 1) {
         const x = Math.round(this.xOf(i * step * rate)) + 0.5;
-        context.moveTo(x, height - 9);
+        context.moveTo(x, 3);
         context.lineTo(x, height);
         const text = clock(i * step, digits) + (i === first ? " min:s" : "");
         if (x + context.measureText(text).width + 4 < width)
-          context.fillText(text, x + 4, height - 6);
+          context.fillText(text, x + 4, 12);
       }
       context.stroke();
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from chowtape_cli.files import exists_already, shown
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
 Draw = Callable[["Figure"], None]  # fills an empty figure
 EXTENSIONS = (".png", ".svg")
@@ -113,11 +114,15 @@ def label(axes: Axes, x: str, y: str, title: str = "") -> None:
     axes.set_title(title, loc="left")
 
 
-def legend_beside(figure: Figure, axes: Axes) -> None:
+def legend_beside(figure: Figure, lines: Sequence[Line2D], labels: Sequence[str]) -> None:
     """Put a legend to the right of everything, where no curve can be under it."""
-    handles, labels = axes.get_legend_handles_labels()
-    if len(labels) > 1:
-        figure.legend(handles, labels, loc="outside right upper", handlelength=3.2)
+    if len(lines) < 2:
+        return
+    # matplotlib leaves out a name that begins with an underscore, so names come in afterwards
+    places = [str(place) for place in range(len(lines))]
+    legend = figure.legend(lines, places, loc="outside right upper", handlelength=3.2)
+    for text, label in zip(legend.get_texts(), labels, strict=True):
+        text.set_text(label)
 
 
 def number(text: str) -> str:

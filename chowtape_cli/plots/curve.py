@@ -18,14 +18,16 @@ SIZE = (6.8, 4.0)
 def draw(figure: Figure, curves: Sequence[Curve]) -> None:
     """Draw the gain of all settings over each other."""
     axes = figure.add_subplot()
-    for place, curve in enumerate(curves):
-        axes.plot(curve.levels, curve.gain, ls=canvas.DASHES[place], label=curve.label)
+    lines = [
+        axes.plot(curve.levels, curve.gain, ls=canvas.DASHES[place])[0]
+        for place, curve in enumerate(curves)
+    ]
     axes.margins(x=0.0)
     axes.locator_params(axis="y", steps=[1, 2, 5, 10])
     held = shared([curve.settings for curve in curves])
     title = f"Gain of the tape for a sine of {curves[0].frequency:.5g} Hz\n{held}"
     canvas.label(axes, "peak level of the sine (dBFS)", "gain (dB)", title)
-    canvas.legend_beside(figure, axes)
+    canvas.legend_beside(figure, lines, [curve.label for curve in curves])
 
 
 def sketch(curves: Sequence[Curve]) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from chowtape_cli.figures.spectrum import Spectrum
-from chowtape_cli.files import shown
+from chowtape_cli.files import shortened, shown
 from chowtape_cli.plots import canvas, terminal
 
 if TYPE_CHECKING:
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 SIZE = (7.4, 4.0)
 RANGE_DB = 100.0  # below the strongest band is out of the picture
 TICKS_HZ = (20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 20_000, 50_000, 100_000, 200_000)
+
+_NAME_WIDTH = 24  # characters, which leave room for the picture
 
 
 def labels(spectra: Sequence[Spectrum]) -> list[str]:
@@ -34,8 +36,11 @@ def labels(spectra: Sequence[Spectrum]) -> list[str]:
 def draw(figure: Figure, spectra: Sequence[Spectrum]) -> None:
     """Draw the spectra over each other, on a frequency axis of octaves."""
     axes = figure.add_subplot()
-    for place, (name, one) in enumerate(zip(labels(spectra), spectra, strict=True)):
-        axes.plot(one.frequencies, one.levels, ls=canvas.DASHES[place], label=_short(name))
+    names = [shortened(name, _NAME_WIDTH) for name in labels(spectra)]
+    lines = [
+        axes.plot(one.frequencies, one.levels, ls=canvas.DASHES[place])[0]
+        for place, one in enumerate(spectra)
+    ]
     axes.set_xscale("log")
     highest = max(one.frequencies[-1] for one in spectra)
     axes.set_xlim(spectra[0].frequencies[0], max(highest, 20_000.0))
@@ -46,9 +51,9 @@ def draw(figure: Figure, spectra: Sequence[Spectrum]) -> None:
     axes.set_ylim(low, high + 5.0)
     title = "Long-term average spectrum"
     if len(spectra) == 1:
-        title += f" of {_short(labels(spectra)[0])}"
+        title += f" of {names[0]}"
     canvas.label(axes, "frequency (Hz)", "level in a third of an octave (dBFS)", title)
-    canvas.legend_beside(figure, axes)
+    canvas.legend_beside(figure, lines, names)
 
 
 def limits(spectra: Sequence[Spectrum]) -> tuple[float, float]:
@@ -58,18 +63,17 @@ def limits(spectra: Sequence[Spectrum]) -> tuple[float, float]:
     return max(low - 2.0, high - RANGE_DB), high
 
 
-def _short(name: str, most: int = 24) -> str:
-    """Return a name that leaves room for the picture."""
-    return name if len(name) <= most else name[: most // 2 - 1] + "…" + name[-most // 2 :]
-
-
 def sketch(spectra: Sequence[Spectrum]) -> str:
     """Return the spectra for a terminal."""
     lines = [
-        (name, np.log2(one.frequencies), one.levels)
+        (name, np.log2(one.frequencies / 1000.0), one.levels)  # octaves are at 1 kHz, 2 kHz ...
         for name, one in zip(labels(spectra), spectra, strict=True)
     ]
     low, _ = limits(spectra)
     return terminal.sketch(
-        lines, "Hz", "dBFS", lowest=low, x_text=lambda octave: canvas.hertz(round(2.0**octave))
+        lines,
+        "Hz",
+        "dBFS",
+        lowest=low,
+        x_text=lambda octave: canvas.hertz(round(1000.0 * 2.0**octave)),
     )

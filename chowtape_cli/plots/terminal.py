@@ -19,6 +19,9 @@ Line = tuple[str, NDArray[np.float64], NDArray[np.float64]]  # its label, x and 
 _MARKERS = "*o+x#@%&"  # of the curves, where there are no colours
 _MARGIN = 20  # columns that the labels of the vertical axis take, and the arrow
 _POINTS = 4000  # of a curve are plenty for braille
+_BETWEEN = 10  # columns between the labels of the horizontal axis
+_ROWS_BETWEEN = (1, 2, 3, 4)  # rows between those of the vertical one, whichever fills the screen
+_STEPS = (1.0, 2.0, 5.0, 10.0)  # between labels, times a power of ten
 
 
 def check_installed() -> None:
@@ -54,16 +57,20 @@ def sketch(
 
     columns, rows = shutil.get_terminal_size((80, 24))
     figure = plotille.Figure()
-    figure.width = max(30, min(columns, 120) - _MARGIN - len(x_label))
-    figure.height = max(10, min(rows, 40) - 8)
+    bottom, top = _limits([y for _, _, y in lines], lowest)
+    most = max(10, min(rows, 40) - 8)
+    axes = [(apart, *_even(bottom, top, most, apart)) for apart in _ROWS_BETWEEN]
+    y_apart, y_step, low, figure.height = max(axes, key=lambda axis: axis[-1])
+    figure.set_y_limits(low, low + y_step * figure.height / y_apart)
+    left, right = _limits([x for _, x, _ in lines], None)
+    most = max(30, min(columns, 120) - _MARGIN - len(x_label))
+    x_step, low, figure.width = _even(left, right, most, _BETWEEN)
+    figure.set_x_limits(low, low + x_step * figure.width / _BETWEEN)
     figure.with_colors = sys.stdout.isatty()
     figure.origin = False
     figure.x_label, figure.y_label = x_label, y_label
-    figure.x_ticks_fkt = lambda value, _next: x_text(value)
-    figure.y_ticks_fkt = lambda value, _next: f"{value:.3g}"
-    bottom, top = _limits([y for _, _, y in lines], lowest)
-    figure.set_y_limits(bottom, top)
-    figure.set_x_limits(*_limits([x for _, x, _ in lines], None))
+    figure.x_ticks_fkt = lambda value, _next: x_text(_on_step(value, x_step))
+    figure.y_ticks_fkt = lambda value, _next: _if_on_step(value, y_step, y_step / y_apart)
     plain = not figure.with_colors and len(lines) > 1
     for colour, marker, (name, x, y) in zip(_COLOURS, _MARKERS, lines, strict=False):
         along, up = _stems(x, y, bottom) if stems else (x, y)
@@ -85,6 +92,38 @@ def _limits(parts: Sequence[NDArray[np.float64]], lowest: float | None) -> tuple
     high = max((float(part.max()) for part in parts if part.size), default=1.0)
     low = low if lowest is None else lowest
     return (low, high) if high > low else (low - 1.0, low + 1.0)
+
+
+def _even(low: float, high: float, most: int, apart: int) -> tuple[float, float, int]:
+    """Return where to label an axis so that the labels are round.
+
+    Args:
+        low: what the axis must hold.
+        high: up to here.
+        most: cells that there is room for.
+        apart: cells from label to label.
+
+    Returns:
+        The step from label to label, the first label, and how many cells the axis takes.
+    """
+    power = 10.0 ** math.floor(math.log10((high - low) * apart / most))
+    for step in (scale * step for scale in (power, 10.0 * power) for step in _STEPS):
+        first = math.floor(low / step + 1e-9) * step
+        cells = math.ceil((high - first) / step * apart - 1e-9)
+        if cells <= most:
+            break
+    return step, first, cells
+
+
+def _on_step(value: float, step: float) -> float:
+    """Return a multiple of a step without what rounding left beside it, nor a negative zero."""
+    return round(value / step) * step or 0.0
+
+
+def _if_on_step(value: float, step: float, row: float) -> str:
+    """Return the label of a row, or nothing for a row between two labels."""
+    nearest = _on_step(value, step)
+    return f"{nearest:.4g}" if abs(value - nearest) < 0.1 * row else ""
 
 
 def _stems(
