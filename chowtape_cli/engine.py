@@ -174,7 +174,7 @@ def render_blocks(
         yield from _short(path, recording, coding, tally)
         return
     layout = cut(frames, channels, rate, path.dc_block)
-    late = filtered_last(path.dc_block, rate)
+    late = filtered_last(path.dc_block, rate, channels)
     inner = replace(path, makeup=False, output_gain=1.0, wet=1.0, trim=1.0) if late else path
     job = Job(inner, rate, channels, layout, recording.packing, Coding() if late else coding)
     source = None if late or frames is None else recording.place

@@ -36,8 +36,9 @@ SILENT_BEFORE = 1024
 # Seams lie between cells of so many frames, and may move by this part of a segment.
 CELL = 64
 FREEDOM = 4
-# A high-pass that takes longer to forget runs through the recording in one go, after everything.
-LONGEST_SETTLING = 32_768
+# A high-pass that takes a larger part of a batch to forget runs through the recording in one go,
+# after everything.
+MOST_SETTLING = 1 / 8
 
 
 @dataclass(frozen=True)
@@ -86,9 +87,9 @@ def cut(frames: int | None, channels: int, rate: int, dc_block: float) -> Layout
         rate: sample rate in Hz.
         dc_block: corner of the high-pass in Hz, 0 for none.
     """
-    settle = 0 if filtered_last(dc_block, rate) else _settling(dc_block, rate)
+    settle = 0 if filtered_last(dc_block, rate, channels) else _settling(dc_block, rate)
     settle += -settle % CELL  # seams lie on the grid of cells
-    per_batch = max(1, LANES // channels)
+    per_batch = _per_batch(channels)
     segment = LONGEST
     if frames is not None:
         batches = max(1, -(-frames // (per_batch * LONGEST - settle)))
@@ -104,9 +105,13 @@ def short(frames: int, oversampling: int) -> bool:
     return frames <= (2 * SHORT if oversampling <= _QUICK else SHORT)
 
 
-def filtered_last(dc_block: float, rate: int) -> bool:
+def filtered_last(dc_block: float, rate: int, channels: int) -> bool:
     """Say whether the high-pass takes so long to forget that it can't run in segments."""
-    return _settling(dc_block, rate) > LONGEST_SETTLING
+    return _settling(dc_block, rate) > MOST_SETTLING * LONGEST * _per_batch(channels)
+
+
+def _per_batch(channels: int) -> int:
+    return max(1, LANES // channels)
 
 
 def _settling(corner: float, rate: int) -> int:

@@ -89,7 +89,8 @@ class Work:
         self._seams = batch.cuts.seams
         self._segments = len(batch.cuts.lead_ins)
         # what the high-pass still has to be corrected in: the first rows of each segment
-        self._heads = np.empty((self._segments, self._layout.settle, job.channels))
+        heads = lend("heads", self._segments * self._layout.settle, job.channels)
+        self._heads = heads.reshape(self._segments, self._layout.settle, job.channels)
         self._computed: set[int] = set()
         self._changed_to_the_end: set[int] = set()
 
