@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
-from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +27,6 @@ def workers(jobs: int) -> Iterator[ProcessPoolExecutor]:
     """
     before = {name: os.environ.get(name) for name in _ONE_THREAD}
     os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
-    resource_tracker.ensure_running()  # one for all: a worker must not start one of its own
     method = "fork" if _has_one_thread() else "spawn"
     pool = ProcessPoolExecutor(
         jobs, mp_context=multiprocessing.get_context(method), initializer=_live_as_a_worker
