@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from chowtape_cli.dsp.buffers import Arena, lend
 from chowtape_cli.dsp.chain import LateDCBlocker, render_batch
 from chowtape_cli.dsp.coding import Coded, Coding, Extent, Packing, code, extent, room, unpack
 from chowtape_cli.dsp.hysteresis import states_differ
@@ -29,8 +30,8 @@ Raw = NDArray[np.uint8]
 # frames that was. Fewer than were asked for is the end.
 Read = Callable[[Raw], int]
 
-_SHORT_BLOCK = 16_384  # frames that are read at once of a recording that may be short
-_DRY_BLOCK = 65_536  # and of one that is not rendered
+_ESTIMATED = 4096  # frames by which a header may be wrong
+_DRY_BLOCK = 65_536  # frames that are read at once where nothing is rendered
 
 
 @dataclass
@@ -215,24 +216,41 @@ def _dry(path: SignalPath, recording: Recording, coding: Coding, tally: Tally) -
 
 
 def _short(path: SignalPath, recording: Recording, coding: Coding, tally: Tally) -> Iterator[Coded]:
-    source = read_all(recording.read, recording.packing, recording.channels)
+    frames, channels = recording.frames or 0, recording.channels
+    memory = Arena("short", room_for(frames, channels))
+    source = read_whole(recording.read, recording.packing, channels, frames, memory)
     done = render_short(path, recording.rate, [source], [coding])[0]
     tally.add(len(source), done.source, done.resets)
     if tally.frames:
         yield done.output
 
 
-def read_all(read: Read, packing: Packing, channels: int) -> Samples:
-    """Return everything that a source gives, Shape: (frames, channels)."""
-    blocks = []
-    while True:
-        raw = np.empty((_SHORT_BLOCK, channels * packing.width), np.uint8)
-        size = read(raw)
-        block = np.empty((size, channels))
-        unpack(raw[:size], packing, block)
-        blocks.append(block)
-        if size < len(raw):
-            return np.concatenate(blocks)
+def read_whole(read: Read, packing: Packing, channels: int, frames: int, memory: Arena) -> Samples:
+    """Return everything that a source gives, Shape: (frames, channels).
+
+    Args:
+        read: gives the source.
+        packing: how it is stored.
+        channels: how many.
+        frames: how many its header promises; an MP3's may be some more, or fewer.
+        memory: where the samples go to, with `room_for` it.
+    """
+    width = channels * packing.width
+    most = frames + _ESTIMATED
+    store = lend("raw", -(-most * width // 8), 1).reshape(-1).view(np.uint8)
+    raw = store[: most * width].reshape(most, width)
+    size = read(raw)
+    samples = memory.array(size, channels)
+    unpack(raw[:size], packing, samples)
+    if size < most:
+        return samples
+    more = read_whole(read, packing, channels, frames, Arena("more", room_for(frames, channels)))
+    return np.concatenate((samples, more))
+
+
+def room_for(frames: int, channels: int) -> int:
+    """Return the samples that a source may have whose header promises so many frames."""
+    return (frames + _ESTIMATED) * channels
 
 
 def _late_filter(path: SignalPath, job: Job, coding: Coding) -> Callable[[Coded, Ticket], Coded]:

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from chowtape_cli.dsp.buffers import Arena
 from chowtape_cli.dsp.coding import Coded, extent
 from chowtape_cli.dsp.segments import SHORT, short
 from chowtape_cli.dsp.short import render_short
-from chowtape_cli.engine import read_all
+from chowtape_cli.engine import read_whole, room_for
 from chowtape_cli.errors import AudioFileError, ChowtapeError, DiskFullError, SampleError
 from chowtape_cli.files import check_not_full, shown
 from chowtape_cli.render import FileReport, Preparation, Progress, Tape, failed_report
@@ -191,9 +192,11 @@ def _render_together(
 ) -> None:
     began = time.perf_counter()
     sources, kept = [], []
+    infos = [ready.source.info for _, ready in together]
+    memory = Arena("short", sum(room_for(info.frames or 0, info.channels) for info in infos))
     for item, ready in together:
         with _blamed(item, reports):
-            sources.append(_whole(ready))
+            sources.append(_whole(ready, memory))
             kept.append((item, ready))
     if not kept:
         return
@@ -209,10 +212,12 @@ def _render_together(
     _share_time(time.perf_counter() - began, [item for item, _ in kept], reports)
 
 
-def _whole(ready: Preparation) -> NDArray[np.float64]:
+def _whole(ready: Preparation, memory: Arena) -> NDArray[np.float64]:
     """Return all samples of a short source."""
-    source = ready.source
-    samples = read_all(source.read_packed, source.packing, source.info.channels)
+    source, info = ready.source, ready.source.info
+    samples = read_whole(
+        source.read_packed, source.packing, info.channels, info.frames or 0, memory
+    )
     try:
         extent(samples, 0)
     except SampleError as error:

@@ -66,7 +66,7 @@ class _Kind:
         return [
             *(sys.executable, "-m", "chowtape_cli", "render", str(source), str(output)),
             *("--mode", self.mode, "--oversampling", str(self.factor), "--jobs", str(self.jobs)),
-            *("--quiet", "--overwrite"),
+            "--quiet",
         ]
 
 
@@ -99,7 +99,7 @@ def measure_paths(
     """Render a file in every mode, at every factor, on one core and on all.
 
     A first round is watched for its memory and not timed. Then the kinds take turns, for machines
-    drift.
+    drift. The output is a new file every time: to free the old one takes the system a while.
 
     Args:
         source: the file.
@@ -120,7 +120,9 @@ def measure_paths(
         step(f"rendering: {_named(kind)}")
         if kind.jobs == 1:
             timed(kind.command(source, output))  # kernels may have to be compiled
+            output.unlink()
         runs[kind] = _Runs([], [], _watched(kind.command(source, output)))
+        output.unlink()
     with Source(source) as opened:
         frames, rate, channels = opened.info.frames or 0, opened.info.rate, opened.info.channels
     for repeat in range(REPEATS):
@@ -128,10 +130,10 @@ def measure_paths(
             step(f"rendering: {_named(kind)}, {repeat + 1} of {REPEATS}")
             before = _textbook_rate()
             wall = timed(kind.command(source, output))
+            output.unlink()
             textbook = 0.5 * (before + _textbook_rate())
             runs[kind].walls.append(wall)
             runs[kind].ratios.append(frames * channels * kind.factor / wall / textbook)
-    output.unlink(missing_ok=True)
     return [
         _figure(kind, run, runs[_Kind(kind.mode, kind.factor, 1)], frames, rate, channels)
         for kind, run in runs.items()

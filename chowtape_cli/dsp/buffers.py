@@ -87,3 +87,21 @@ def lend(purpose: str, rows: int, channels: int) -> NDArray[np.float64]:
         memory = np.empty(size)
         setattr(_lent, purpose, memory)
     return memory[:size].reshape(rows, channels)
+
+
+class Arena:
+    """Arrays side by side in memory that is lent; they hold until the next arena of a purpose.
+
+    Args:
+        purpose: see `lend`.
+        samples: of all arrays together, at most.
+    """
+
+    def __init__(self, purpose: str, samples: int) -> None:
+        self._memory = lend(purpose, samples, 1).reshape(-1)
+        self._used = 0
+
+    def array(self, rows: int, channels: int) -> NDArray[np.float64]:
+        """Return an array with anything in it, Shape: (rows, channels)."""
+        first, self._used = self._used, self._used + rows * channels
+        return self._memory[first : self._used].reshape(rows, channels)

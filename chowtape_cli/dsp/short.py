@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from chowtape_cli.dsp.buffers import lend
+from chowtape_cli.dsp.buffers import Arena, lend
 from chowtape_cli.dsp.coding import Coded, Coding, Extent, extent
 from chowtape_cli.dsp.filters import DCBlocker
 from chowtape_cli.dsp.hysteresis import GUARD
@@ -53,7 +53,8 @@ def render_short(
     """
     limit = GUARD[path.mode]
     extents = [extent(source, 0, limit / path.input_gain) for source in sources]
-    wets = [np.empty(source.shape) for source in sources]
+    memory = Arena("wet", sum(source.size for source in sources))
+    wets = [memory.array(*source.shape) for source in sources]
     resets = [0] * len(sources)
     pairs = [(i, channel) for i, x in enumerate(sources) for channel in range(x.shape[1])]
     pairs.sort(key=lambda pair: len(sources[pair[0]]))
