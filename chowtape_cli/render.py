@@ -184,7 +184,7 @@ def render_array(
     check_rates(settings, rate)
     tally = Tally()
     path = signal_path(settings)
-    recording = Recording(rate, x.shape[1], len(x), FLOAT64, _reader(x))
+    recording = Recording(rate, x.shape[1], len(x), FLOAT64, array_reader(x))
     tape = render_blocks(path, recording, Coding(), tally)
     y = np.concatenate([x[:0], *_converted(tape, settings, rate, x.shape[1])])
     return ArrayRender(
@@ -196,8 +196,8 @@ def render_array(
     )
 
 
-def _reader(x: NDArray[np.float64]) -> Read:
-    """Return what reads an array from its beginning."""
+def array_reader(x: NDArray[np.float64]) -> Read:
+    """Return what reads an array from its beginning, Shape: (frames, channels)."""
     position = 0
 
     def read(out: NDArray[np.uint8]) -> int:

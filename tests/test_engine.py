@@ -41,7 +41,7 @@ from chowtape_cli.engine import Recording, Tally, render_blocks
 from chowtape_cli.errors import SampleError
 from chowtape_cli.neural.catalogue import load_any
 from chowtape_cli.pool import Call, Pool
-from chowtape_cli.render import signal_path
+from chowtape_cli.render import array_reader, signal_path
 
 MODES = ("rk2", "rk4", "nr4", "nr8", "stn")
 BARE = {"oversampling": 1, "makeup": False, "dc_block": 0.0}
@@ -235,16 +235,7 @@ def test_a_recording_that_fails_leaves_nothing_to_be_done_for_the_next_one() -> 
 
 def rendered(path: SignalPath, x: NDArray[np.float64], pool: Pool | None) -> NDArray[np.float64]:
     """Render samples, Shape: (frames, channels), batch by batch."""
-    position = 0
-
-    def read(out: NDArray[np.uint8]) -> int:
-        nonlocal position
-        part = x[position : position + len(out)]
-        out.view(np.float64)[: len(part)] = part
-        position += len(part)
-        return len(part)
-
-    recording = Recording(RATE, x.shape[1], len(x), FLOAT64, read)
+    recording = Recording(RATE, x.shape[1], len(x), FLOAT64, array_reader(x))
     blocks = render_blocks(path, recording, Coding(), Tally(), pool)
     return np.concatenate([block.samples.copy() for block in blocks])
 

@@ -20,8 +20,6 @@ at a time. To hand out memory costs a system more time than to filter what is pu
 
 from __future__ import annotations
 
-from copy import deepcopy
-
 import numpy as np
 
 from chowtape_cli.dsp.buffers import RowBuffer, lend
@@ -46,17 +44,17 @@ def render_batch(
         job: how.
         task: the batch.
         before: the tape's state at the first seam where it is known, Shape: (rows, channels).
-        earlier: what became of it when that was not known; its output is still in its place.
+        earlier: what became of it when that was not known; its output is still in its place. It
+            is used up.
 
     Raises:
         SampleError: a sample of the source is unusable; says where.
     """
-    if before is not None and earlier is not None:
-        again = deepcopy(earlier)
-        if Work(job, task, again).correct({0: before}):
-            return again
+    known = {} if before is None else {0: before}
+    if earlier is not None and Work(job, task, earlier).correct(known):
+        return earlier
     batch = Batch.empty(job, task.frames, *_survey(job, task))
-    Work(job, task, batch).run({} if before is None else {0: before})
+    Work(job, task, batch).run(known)
     return batch
 
 

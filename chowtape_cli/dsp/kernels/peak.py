@@ -5,7 +5,8 @@ Two chains side by side for each item: one alone waits for its own results.
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Any
+
 from numpy.typing import NDArray
 
 from chowtape_cli.native import kernel
@@ -14,8 +15,7 @@ STEPS = 32
 OPERATIONS = 4 * STEPS  # for each item and round
 
 
-@kernel
-def double_peak(x: NDArray[np.float64], rounds: int, constants: NDArray[np.float64]) -> None:
+def _peak(x: NDArray[Any], rounds: int, constants: NDArray[Any]) -> None:
     """Do ``rounds`` times STEPS double steps of Horner's rule for every item, in place.
 
     Args:
@@ -35,16 +35,4 @@ def double_peak(x: NDArray[np.float64], rounds: int, constants: NDArray[np.float
             x[i], x[i + half] = y, z
 
 
-@kernel
-def single_peak(x: NDArray[np.float32], rounds: int, constants: NDArray[np.float32]) -> None:
-    """Do the same in single precision."""
-    a, b = constants[0], constants[1]
-    half = x.size // 2
-    for _ in range(rounds):
-        for i in range(half):
-            u, v = x[i], x[i + half]
-            y, z = u, v
-            for _step in range(STEPS):
-                y = (y * u + a) * u + b
-                z = (z * v + a) * v + b
-            x[i], x[i + half] = y, z
+double_peak, single_peak = kernel(_peak), kernel(_peak)  # a kernel is of one precision
