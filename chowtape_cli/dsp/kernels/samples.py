@@ -29,19 +29,13 @@ def measure(
         limit: what is above it is counted first.
         found: Shape: ACCUMULATORS, added to.
     """
-    whole = x.size - x.size % LANES
-    for start in range(0, whole, LANES):
+    for start in range(0, x.size, LANES):
         row = x[start : start + LANES]
-        for i in range(LANES):
+        for i in range(row.size):
             size = abs(row[i])
             found[PEAK, i] = size if size > found[PEAK, i] else found[PEAK, i]
             found[FIRST_COUNT, i] += 1.0 if size > limit else 0.0
             found[SECOND_COUNT, i] += 0.0 if size <= largest else 1.0
-    for at in range(whole, x.size):
-        size = abs(x[at])
-        found[PEAK, 0] = size if size > found[PEAK, 0] else found[PEAK, 0]
-        found[FIRST_COUNT, 0] += 1.0 if size > limit else 0.0
-        found[SECOND_COUNT, 0] += 0.0 if size <= largest else 1.0
 
 
 @kernel
@@ -54,22 +48,15 @@ def mix(
     found: NDArray[np.float64],
 ) -> None:
     """``out = gain wet + share dry``, Shape: (samples,) each; count first what is over 1."""
-    whole = wet.size - wet.size % LANES
-    for start in range(0, whole, LANES):
+    for start in range(0, wet.size, LANES):
         a, b = wet[start : start + LANES], dry[start : start + LANES]
         to = out[start : start + LANES]
-        for i in range(LANES):
+        for i in range(a.size):
             value = gain * a[i] + share * b[i]
             size = abs(value)
             found[PEAK, i] = size if size > found[PEAK, i] else found[PEAK, i]
             found[FIRST_COUNT, i] += 1.0 if size > 1.0 else 0.0
             to[i] = value
-    for at in range(whole, wet.size):
-        value = gain * wet[at] + share * dry[at]
-        size = abs(value)
-        found[PEAK, 0] = size if size > found[PEAK, 0] else found[PEAK, 0]
-        found[FIRST_COUNT, 0] += 1.0 if size > 1.0 else 0.0
-        out[at] = value
 
 
 @kernel
@@ -88,11 +75,10 @@ def mix_to_integers(
     """
     step = 2147483648.0 / full_scale
     highest = full_scale - 1.0
-    whole = wet.size - wet.size % LANES
-    for start in range(0, whole, LANES):
+    for start in range(0, wet.size, LANES):
         a, b = wet[start : start + LANES], dry[start : start + LANES]
         to = out[start : start + LANES]
-        for i in range(LANES):
+        for i in range(a.size):
             value = gain * a[i] + share * b[i]
             size = abs(value)
             found[PEAK, i] = size if size > found[PEAK, i] else found[PEAK, i]
@@ -100,14 +86,6 @@ def mix_to_integers(
             held = min(max(rounded, -full_scale), highest)
             found[FIRST_COUNT, i] += 0.0 if held == rounded else 1.0
             to[i] = np.int32(held * step)
-    for at in range(whole, wet.size):
-        value = gain * wet[at] + share * dry[at]
-        size = abs(value)
-        found[PEAK, 0] = size if size > found[PEAK, 0] else found[PEAK, 0]
-        rounded = np.rint(value * full_scale)
-        held = min(max(rounded, -full_scale), highest)
-        found[FIRST_COUNT, 0] += 0.0 if held == rounded else 1.0
-        out[at] = np.int32(held * step)
 
 
 @inlined
@@ -144,10 +122,9 @@ def mix_to_dithered_integers(
     step = 2147483648.0 / full_scale
     highest = full_scale - 1.0
     for start in range(0, wet.size, LANES):
-        count = min(LANES, wet.size - start)
-        a, b = wet[start : start + count], dry[start : start + count]
-        to = out[start : start + count]
-        for i in range(count):
+        a, b = wet[start : start + LANES], dry[start : start + LANES]
+        to = out[start : start + LANES]
+        for i in range(a.size):
             value = gain * a[i] + share * b[i]
             size = abs(value)
             found[PEAK, i] = size if size > found[PEAK, i] else found[PEAK, i]
