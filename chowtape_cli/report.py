@@ -252,9 +252,18 @@ def status(text: str, *, enabled: bool = True) -> Iterator[Callable[[str], None]
         yield lambda _: None
         return
     from rich.console import Console
+    from rich.live import Live
+    from rich.spinner import Spinner
 
-    with Console(stderr=True).status(text) as spinner:
-        yield spinner.update
+    spinner = Spinner("dots", text=text, style="status.spinner")
+    console = Console(stderr=True)
+    with Live(spinner, console=console, transient=True, refresh_per_second=12.5) as live:
+
+        def say(text: str) -> None:
+            spinner.update(text=text)
+            live.refresh()  # at once: what takes less than a turn of the spinner is seen too
+
+        yield say
 
 
 # error in dB, and the colour that it and everything above is shown in
