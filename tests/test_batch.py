@@ -505,7 +505,7 @@ def test_the_report_and_the_table_say_what_became_of_every_file(
 
 
 def test_a_terminal_sees_how_far_a_batch_is(start: Start, tmp_path: Path) -> None:
-    many_seconds(tmp_path / "in", 8, 1.6)
+    many_seconds(tmp_path / "in", 8, 4.0)
     text = seen(start, "render", "in", "out", "--jobs", 2, *HARD_WORK, columns=140)
     assert re.search(r"\b4/8 files", text)
     assert re.search(r"0:\d\d of audio", text)

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -194,14 +193,31 @@ def test_one_line_says_that_a_cluster_has_no_workers(
     assert (tmp_path / "out" / "a.wav").exists() == comes
 
 
+def test_one_line_says_that_a_cluster_has_lost_its_workers(
+    chowtape: Run, start: Start, tmp_path: Path
+) -> None:
+    for i in range(6):
+        write_wav(tmp_path / "in" / f"{i}.wav", music(5.0, 44_100, 1, i))
+    cluster = Cluster(start, tmp_path / "cluster", 1)
+    process = start("render", "in", "out", "--dask", cluster.address, *HARD_WORK)
+    wait_until(lambda: list((tmp_path / "out").rglob("*.wav")), process)
+    assert kill(cluster.workers[0].pid)
+    assert process.stderr is not None
+    line = process.stderr.readline().replace(COMPILING, "") or process.stderr.readline()
+    assert line.startswith("chowtape: the cluster has no workers any more")
+    cluster.begin_worker()
+    _, stderr = said(process)
+    assert (process.returncode, stderr) == (0, "")
+    assert chowtape("render", "in", "here", *HARD_WORK).returncode == 0
+    assert contents(tmp_path / "out") == contents(tmp_path / "here")
+
+
 @pytest.mark.parametrize(
     "address", ["tcp://127.0.0.1:9", "nonsense", "tcp://no.such.host.invalid:1"]
 )
 def test_an_address_where_nobody_answers(chowtape: Run, tmp_path: Path, address: str) -> None:
     write_wav(tmp_path / "in" / "a.wav", music(0.1, 44_100))
-    began = time.monotonic()
     result = chowtape("render", "in", "out", "--dask", address)
-    assert time.monotonic() - began < 30
     assert result.returncode == 1
     (line,) = result.stderr.splitlines()
     assert line.startswith(f"chowtape: --dask {address}: no scheduler answers")

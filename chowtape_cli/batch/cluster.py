@@ -6,6 +6,7 @@ import importlib
 import logging
 import os
 import signal
+import time
 import warnings
 from collections import deque
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from chowtape_cli.pool import LIVES
 from chowtape_cli.render import FileReport
 
 _PATIENCE = 5  # seconds in which a scheduler has to answer, and to have workers
+_BETWEEN_LOOKS = 0.02  # seconds, at what is done
 
 
 class Dask(AbstractContextManager["Dask"]):
@@ -133,7 +135,7 @@ class Dask(AbstractContextManager["Dask"]):
                 done.add(future)
             if not waiting:
                 return
-            future = next(done)
+            future = self._next(done)
             unit = waiting.pop(future)
             outcome = self._outcome(future, unit)
             if isinstance(outcome, int):
@@ -146,10 +148,25 @@ class Dask(AbstractContextManager["Dask"]):
             room = self._room()
             yield "done", unit, outcome
 
+    def _next(self, done: Any) -> Any:
+        """Wait for one that is done; where nobody is left to do it, say so."""
+        looked, alone = time.monotonic(), False
+        while not done.has_ready():
+            time.sleep(_BETWEEN_LOOKS)
+            if time.monotonic() - looked > _PATIENCE:
+                looked, before = time.monotonic(), alone
+                alone = self._workers() == 0
+                if alone and not before:
+                    tell("the cluster has no workers any more; waiting for one, Ctrl-C to give up")
+        return next(done)
+
     def _room(self) -> int:
         """Return how many units are to be under way."""
+        return 2 * max(1, self._workers())
+
+    def _workers(self) -> int:
         try:
-            return 2 * max(1, len(self._client.nthreads()))
+            return len(self._client.nthreads())
         except OSError as error:
             raise self._lost(error) from error
 
