@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, wraps
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from chowtape_cli.cli.options import (
-    Function,
     SectionedCommand,
     SectionedOption,
     option,
@@ -23,6 +22,8 @@ from chowtape_cli.settings import CHOICES, RANGES
 if TYPE_CHECKING:
     from chowtape_cli.plots.canvas import Draw
     from chowtape_cli.settings import RenderSettings
+
+Command = Callable[..., None]
 
 _PATH = click.Path(path_type=Path)
 _AROUND = ("makeup", "weights", "input_gain", "output_gain", "mix", "dc_block", "phase")
@@ -84,8 +85,8 @@ class Outlet:
             click.echo(f"{shown(self.path)}: written")
 
 
-def _outlet(name: str) -> Callable[[Function], Function]:
-    """Add the options that say where a plot goes."""
+def _outlet(name: str) -> Callable[[Command], Command]:
+    """Add the options that say where a plot goes; the command gets them as one, ``outlet``."""
     options = (
         option("Run", "--output", "-o", type=_PATH, metavar="PATH",
                help="The picture, a PNG or SVG by its extension.  "
@@ -96,21 +97,27 @@ def _outlet(name: str) -> Callable[[Function], Function]:
         option("Run", "--json", is_flag=True, help="Print the plot's numbers as JSON."),
     )  # fmt: skip
 
-    def decorate(function: Function) -> Function:
+    def decorate(function: Command) -> Command:
+        @wraps(function)
+        def command(
+            *,
+            output: Path | None,
+            overwrite: bool,
+            dark: bool,
+            terminal: bool,
+            json: bool,
+            **others: Any,
+        ) -> None:
+            path = output if output or terminal or json else Path(f"{name}.png")
+            outlet = Outlet(path=path, overwrite=overwrite, terminal=terminal, json=json, dark=dark)
+            function(outlet=outlet, **others)
+
+        whole: Command = command
         for one in reversed(options):
-            function = one(function)
-        return function
+            whole = one(whole)
+        return whole
 
     return decorate
-
-
-def _open(
-    name: str, output: Path | None, overwrite: bool, dark: bool, terminal: bool, json: bool
-) -> Outlet:
-    path = output if output or terminal or json else Path(f"{name}.png")
-    outlet = Outlet(path=path, overwrite=overwrite, terminal=terminal, json=json, dark=dark)
-    outlet.check()
-    return outlet
 
 
 class _Number(click.FloatRange):
@@ -205,22 +212,13 @@ def plot() -> None:
 @option("Sine", "--cycles", type=click.IntRange(1, 100), default=6, show_default=True, metavar="N",
         help="How many cycles it takes to grow so far.")  # fmt: skip
 @_outlet("loop")
-def loop(
-    level: float,
-    cycles: int,
-    output: Path | None,
-    overwrite: bool,
-    dark: bool,
-    terminal: bool,
-    json: bool,
-    **options: Any,
-) -> None:
+def loop(level: float, cycles: int, outlet: Outlet, **options: Any) -> None:
     """Draw the magnetisation against the field while a sine grows from nothing, and then stays.
 
     The bare hysteresis of each setting, without what is around it in a render.
     """
     settings = _settings(options)
-    outlet = _open("loop", output, overwrite, dark, terminal, json)
+    outlet.check()
     from chowtape_cli import report
     from chowtape_cli.figures.loop import loops
     from chowtape_cli.plots import loop as picture
@@ -249,24 +247,14 @@ def loop(
 @option("Sine", "--rate", type=click.IntRange(8000, 384_000), default=44_100, show_default=True,
         metavar="HZ", help="Its sample rate.")  # fmt: skip
 @_outlet("harmonics")
-def harmonics(
-    frequency: float,
-    level: float,
-    rate: int,
-    output: Path | None,
-    overwrite: bool,
-    dark: bool,
-    terminal: bool,
-    json: bool,
-    **options: Any,
-) -> None:
+def harmonics(frequency: float, level: float, rate: int, outlet: Outlet, **options: Any) -> None:
     """Draw the spectrum of a sine from tape: its harmonics, and the aliases that fold back.
 
     A panel for each setting; four oversampling factors unless told otherwise. Aliases are summed up
     in dB, all of their power relative to the sine.
     """
     settings = _settings(options)
-    outlet = _open("harmonics", output, overwrite, dark, terminal, json)
+    outlet.check()
     from chowtape_cli import report
     from chowtape_cli.figures.harmonics import harmonics as measured
     from chowtape_cli.plots import harmonics as picture
@@ -293,16 +281,7 @@ def harmonics(
 @option("Sine", "--levels", type=_Number(-120.0, _HIGHEST), nargs=2, default=(-48.0, 18.0),
         metavar="LOW HIGH", help="Peak levels in dBFS.  [default: -48 18]")  # fmt: skip
 @_outlet("curve")
-def curve(
-    frequency: float,
-    levels: tuple[float, float],
-    output: Path | None,
-    overwrite: bool,
-    dark: bool,
-    terminal: bool,
-    json: bool,
-    **options: Any,
-) -> None:
+def curve(frequency: float, levels: tuple[float, float], outlet: Outlet, **options: Any) -> None:
     """Draw by how much a sine comes out louder or softer, against its level.
 
     RMS over RMS in dB, harmonics included, once the tape has settled.
@@ -310,7 +289,7 @@ def curve(
     settings = _settings(options)
     if levels[0] >= levels[1]:
         raise click.UsageError("--levels must be the lower one, then the higher one")
-    outlet = _open("curve", output, overwrite, dark, terminal, json)
+    outlet.check()
     from chowtape_cli import report
     from chowtape_cli.figures.curve import curves
     from chowtape_cli.plots import curve as picture
@@ -333,14 +312,7 @@ def curve(
 )
 @click.argument("files", nargs=-1, required=True, metavar="FILE...", type=_PATH)
 @_outlet("spectrum")
-def spectrum(
-    files: tuple[Path, ...],
-    output: Path | None,
-    overwrite: bool,
-    dark: bool,
-    terminal: bool,
-    json: bool,
-) -> None:
+def spectrum(files: tuple[Path, ...], outlet: Outlet) -> None:
     """Draw the long-term average spectra of recordings over each other.
 
     Level in a third of an octave around each frequency, mean of the channels; a sine of full scale
@@ -350,7 +322,7 @@ def spectrum(
 
     if len(files) > MOST:
         raise click.UsageError(f"these are {len(files)} files; give at most {MOST}")
-    outlet = _open("spectrum", output, overwrite, dark, terminal, json)
+    outlet.check()
     from chowtape_cli import report
     from chowtape_cli.figures.spectrum import spectrum as measured
     from chowtape_cli.plots import spectrum as picture
@@ -378,21 +350,13 @@ def spectrum(
 @option("Bank", "--level", type=float, default=-2.0, show_default=True, metavar="DBFS",
         help="Peak level of the music it was measured on.")  # fmt: skip
 @_outlet("bank")
-def bank(
-    weights: str | None,
-    level: float,
-    output: Path | None,
-    overwrite: bool,
-    dark: bool,
-    terminal: bool,
-    json: bool,
-) -> None:
+def bank(weights: str | None, level: float, outlet: Outlet) -> None:
     """Draw a bank's error against nr8 as heat maps over saturation and bias, one for each drive.
 
     The error is the one that was measured when the bank was made; `chowtape bank check` measures
     it again.
     """
-    outlet = _open("bank", output, overwrite, dark, terminal, json)
+    outlet.check()
     from chowtape_cli import report
     from chowtape_cli.neural.accuracy import check_measured
     from chowtape_cli.neural.catalogue import load_any
