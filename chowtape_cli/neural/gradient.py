@@ -23,8 +23,6 @@ from chowtape_cli.native import inlined, kernel
 
 Array = NDArray[np.float64]
 
-_ROWS = 64  # of the Jacobian that are multiplied out at once
-
 
 @inlined
 def _activation(x: float) -> tuple[float, float]:
@@ -127,7 +125,6 @@ def step_constants(tape: Coefficients) -> tuple[float, ...]:
     )
 
 
-@kernel
 def normal_equations(
     weights: Array,
     layers: NDArray[np.int64],
@@ -135,14 +132,12 @@ def normal_equations(
     target: Array,
     constants: tuple[float, ...],
     scale: float,
+    *,
     forced: bool,
-    squares: Array,
-    slope: Array,
-) -> float:
-    """Run a sequence; add J'J to ``squares`` and J'r to ``slope``, and return r'r.
+) -> tuple[Array, Array, float]:
+    """Run a sequence; return J'J, J'r and r'r.
 
-    ``r_n = scale (M_n - target_n)``, and row n of J is its derivative by the weights, carried
-    through the recursion: ``p' = p + 2 delta S``, dp'/dW = dp/dW (1 + 2 dS/dq) + 2 delta dS/dW.
+    ``r_n = scale (M_n - target_n)``, and row n of J is its derivative by the weights.
 
     Args:
         weights: Shape: (weights,).
@@ -152,46 +147,58 @@ def normal_equations(
         constants: see `step_constants`.
         scale: of the residuals.
         forced: whether the state is set to nr8's before every step.
-        squares: Shape: (weights, weights).
-        slope: Shape: (weights,).
     """
-    count = weights.size
-    depth, width = layers.size, max(layers)
-    values, slopes = np.zeros((depth, width)), np.zeros((depth, width))
-    deltas = np.zeros((depth, width))
-    gradient, by_weight = np.zeros(count), np.zeros(count)
-    jacobian, residuals = np.zeros((_ROWS, count)), np.zeros(_ROWS)
-    p, h, H1, exact_p, total = 0.0, 0.0, 0.0, 0.0, 0.0
-    filled = 0
+    nodes = np.zeros((3, layers.size, layers.max()))
+    by_weight = np.zeros((2, weights.size))
+    jacobian, residuals = np.empty((H.size, weights.size)), np.empty(H.size)
+    _run(weights, layers, H, target, constants, int(forced), nodes, by_weight, jacobian, residuals)
+    jacobian *= scale
+    residuals *= scale
+    return jacobian.T @ jacobian, residuals @ jacobian, float(residuals @ residuals)
+
+
+@kernel
+def _run(
+    weights: Array,
+    layers: NDArray[np.int64],
+    H: Array,
+    target: Array,
+    constants: tuple[float, ...],
+    forced: int,
+    nodes: Array,
+    by_weight: Array,
+    jacobian: Array,
+    residuals: Array,
+) -> None:
+    """Fill residuals and their derivatives, which are carried through the recursion.
+
+    That is ``p' = p + 2 delta S``, dp'/dW = dp/dW (1 + 2 dS/dq) + 2 delta dS/dW.
+    """
+    values, slopes, deltas = nodes[0], nodes[1], nodes[2]
+    moved, gradient = by_weight[0], by_weight[1]
+    last = layers.size - 1
+    p, h, H1, exact_p = 0.0, 0.0, 0.0, 0.0
     for n in range(H.size):
         h = 1.75 * (H[n] - H1) - 0.75 * h
         H1 = H[n]
         if forced:
             p = exact_p
-            by_weight[:] = 0.0
+            moved[:] = 0.0
         exact_p = 2.0 * target[n] - exact_p
         delta = 1.0 if h >= 0.0 else -1.0
         X = delta * H1 * constants[4]
         values[0, 0] = 2.0 * KNEE / (KNEE + abs(X)) - 1.0
         _forward(weights, layers, values, slopes)
-        N0, N1 = values[depth - 1, 0], values[depth - 1, 1]
+        N0, N1 = values[last, 0], values[last, 1]
         S, S_0, S_1, S_q = _head(X, abs(h) * constants[5], delta * p, N0, N1, constants)
-        deltas[depth - 1, 0], deltas[depth - 1, 1] = S_0, S_1
+        deltas[last, 0], deltas[last, 1] = S_0, S_1
         _backward(weights, layers, values, slopes, deltas, gradient)
         p_next = delta * p + 2.0 * S
         free = abs(p_next) <= BOUND
         p_next = delta * min(max(p_next, -BOUND), BOUND)
-        residuals[filled] = (0.5 * (p + p_next) - target[n]) * scale
-        total += residuals[filled] ** 2
-        for i in range(count):
-            moved = by_weight[i] * (1.0 + 2.0 * S_q) + 2.0 * delta * gradient[i] if free else 0.0
-            jacobian[filled, i] = 0.5 * (by_weight[i] + moved) * scale
-            by_weight[i] = moved
+        residuals[n] = 0.5 * (p + p_next) - target[n]
+        for i in range(weights.size):
+            before = moved[i]
+            moved[i] = before * (1.0 + 2.0 * S_q) + 2.0 * delta * gradient[i] if free else 0.0
+            jacobian[n, i] = 0.5 * (before + moved[i])
         p = p_next
-        filled += 1
-        if filled == _ROWS or n == H.size - 1:
-            rows = jacobian[:filled]
-            squares += rows.T @ rows
-            slope += rows.T @ residuals[:filled]
-            filled = 0
-    return total

@@ -230,9 +230,12 @@ def _accumulate(
     for i, tape in enumerate(data.tapes):
         scale = 1.0 / np.sqrt(np.sum(data.M[i] ** 2))
         constants = step_constants(tape)
-        errors[i] = normal_equations(
-            weights, sizes, data.H[i], data.M[i], constants, scale, forced, squares, slope
+        of_one = normal_equations(
+            weights, sizes, data.H[i], data.M[i], constants, scale, forced=forced
         )
+        squares += of_one[0]
+        slope += of_one[1]
+        errors[i] = of_one[2]
     return squares / len(errors), slope / len(errors), errors
 
 
