@@ -161,6 +161,58 @@ def test_a_batch_gives_each_file_the_bytes_that_it_gets_alone(
         assert together[place] == (tmp_path / "alone.wav").read_bytes()
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        (),
+        ("--mode", "stn", "--os", "8", "--dc-block", "0", "--mix", "50"),
+        ("--mode", "rk4", "--dc-block", "2", "--rate", "32000", "--input-gain", "20"),
+    ],
+    ids=["as it comes", "stn", "another rate"],
+)
+def test_files_that_share_lanes_segment_beside_segment_get_what_they_get_alone(
+    chowtape: Run, tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    """Some seconds each: so short that each leaves lanes to others, so long that it is cut."""
+    sources = []
+    for i, suffix in enumerate((".wav", ".flac", ".wav", ".aiff", ".wav", ".wav", ".wav", ".wav")):
+        x = 0.5 * music(3.2 + 0.7 * i, 44_100, 1 + (i == 2), i)
+        if i in (2, 4):  # silence, in which the tape forgets nothing: seams have to be repaired
+            x[30_000:130_000] = 0.0
+        if i == 5:
+            x[:90_000] *= 1e-4
+        if i == 6:
+            x[150_000] = np.nan
+        sources.append(tmp_path / "in" / f"{i}{suffix}")
+        write_wav(sources[-1], x, subtype="FLOAT" if i == 6 else "PCM_24")
+    runs = [
+        chowtape("render", "in", f"out{jobs}", "--json", "--jobs", jobs, *options)
+        for jobs in (1, 2)
+    ]
+    assert contents(tmp_path / "out1") == contents(tmp_path / "out2")
+    assert len(contents(tmp_path / "out1")) == 7
+    for run in runs:
+        (line,) = [line for line in run.stderr.splitlines() if "warning" not in line]
+        assert "in/6.wav: channel 1, frame 150000 is NaN" in line
+    (tmp_path / "alone").mkdir()
+    reports = {file["source"]: file for file in json.loads(runs[0].stdout)["files"]}
+    for source in sources:
+        if source.name == "6.wav":
+            continue
+        place = str(source.relative_to(tmp_path))
+        alone = chowtape("render", place, f"alone/{source.name}", "--json", *options)
+        assert alone.returncode == 0, alone.stderr
+        rendered = (tmp_path / "alone" / source.name).read_bytes()
+        assert rendered == contents(tmp_path / "out1")[source.name]
+        (report,) = json.loads(alone.stdout)["files"]
+        counted = ("frames", "peak_in_dbfs", "peak_out_dbfs", "clipped_samples", "guard_clips",
+                   "resets", "seam_repairs")  # fmt: skip
+        assert {name: report[name] for name in counted} == {
+            name: reports[place][name] for name in counted
+        }
+    assert reports["in/4.wav"]["seam_repairs"]
+
+
 def test_nothing_that_exists_is_replaced_unasked(chowtape: Run, tmp_path: Path) -> None:
     for name in ("a", "b", "c"):
         stem(tmp_path / "in" / f"{name}.wav")

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import os
 import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from chowtape_cli.dsp.buffers import Arena
-from chowtape_cli.dsp.coding import Coded, extent
-from chowtape_cli.dsp.segments import SHORT, short
+from chowtape_cli.dsp.chain import render_beside, survey
+from chowtape_cli.dsp.coding import Coded, Stored, extent, room
+from chowtape_cli.dsp.kernels import LANES
+from chowtape_cli.dsp.path import SignalPath
+from chowtape_cli.dsp.segments import cut, filtered_last, sharing, short
 from chowtape_cli.dsp.short import render_short
+from chowtape_cli.dsp.tasks import Batch, Job, Task
 from chowtape_cli.engine import read_whole, room_for
 from chowtape_cli.errors import AudioFileError, ChowtapeError, DiskFullError, SampleError
 from chowtape_cli.files import check_not_full, shown
+from chowtape_cli.places import into, within
 from chowtape_cli.render import FileReport, Preparation, Progress, Tape, failed_report
 from chowtape_cli.settings import RenderSettings
 
@@ -28,7 +34,10 @@ if TYPE_CHECKING:
     from chowtape_cli.places import Opens
     from chowtape_cli.pool import Pool
 
-_SHORT_BYTES = 16 * SHORT  # a file that is smaller may be short; its header will say
+# A file that is no larger may share lanes, its header will say; and so many bytes are a unit.
+_SHARING_BYTES, _UNIT_BYTES = 1 << 22, 1 << 25
+_PACKED = {".mp3": 8, ".ogg": 8, ".oga": 8, ".opus": 16}  # how many times as many they stand for
+_SIDE_BY_SIDE = 5 * LANES  # lanes of files that are cut, at most: their windows take memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +75,12 @@ def units_of(items: Sequence[Item], together: int) -> Iterator[Unit]:
     """Yield items as units, the big ones first; small ones of the same settings share one."""
     gathered: dict[RenderSettings, list[Item]] = {}
     for item in sorted(items, key=lambda item: (-item.size, item.place)):
-        if item.size > _SHORT_BYTES:
+        if item.size * _PACKED.get(Path(item.source).suffix.lower(), 1) > _SHARING_BYTES:
             yield (item,)
             continue
         group = gathered.setdefault(item.settings, [])
         group.append(item)
-        if len(group) == together:
+        if len(group) == together or sum(one.size for one in group) >= _UNIT_BYTES:
             yield tuple(group)
             group.clear()
     for group in gathered.values():
@@ -105,19 +114,18 @@ def render_unit(unit: Unit, pool: Pool | None = None, progress: Progress | None 
     reports: dict[Item, FileReport] = {}
     try:
         with ExitStack() as stack:
-            alike: dict[int, list[tuple[Item, Preparation]]] = {}
+            alike: dict[object, list[tuple[Item, Preparation]]] = {}
             for item in unit:
                 ready = _attempted(item, reports, stack)
                 if ready is None:
                     continue
-                info = ready.source.info
-                is_short = info.frames and short(info.frames, item.settings.oversampling)
-                if len(unit) > 1 and is_short and item.settings.mix > 0.0:
-                    alike.setdefault(info.rate, []).append((item, ready))
-                else:
+                kind = _kind(ready) if len(unit) > 1 else None
+                if kind is None:
                     _finish(item, ready, partial(ready.tape, pool), reports, progress)
-            for rate, together in alike.items():
-                _render_together(together, rate, reports)
+                else:
+                    alike.setdefault(kind, []).append((item, ready))
+            for together in alike.values():
+                _render_together(together, reports)
     except DiskFullError as error:
         return Outcome(tuple(reports[item] for item in unit if item in reports), str(error))
     return Outcome(tuple(reports[item] for item in unit))
@@ -187,10 +195,43 @@ def _failed(item: Item, error: ChowtapeError) -> FileReport:
     return failed_report(item.source, item.output, error, item.settings)
 
 
+def _kind(ready: Preparation) -> object:
+    """Return what files have in common that are rendered side by side; None where one can't be."""
+    info, settings = ready.source.info, ready.settings
+    if not info.frames or settings.mix == 0.0:
+        return None
+    if short(info.frames, settings.oversampling):
+        return info.rate
+    late = filtered_last(settings.dc_block, info.rate, info.channels)
+    if late or not sharing(info.frames, info.channels, settings.oversampling):
+        return None
+    if info.format == "MP3":  # how long one is, is only known when it was read
+        return None
+    return info.rate, info.channels, ready.source.packing, ready.coding
+
+
 def _render_together(
-    together: list[tuple[Item, Preparation]], rate: int, reports: dict[Item, FileReport]
+    together: list[tuple[Item, Preparation]], reports: dict[Item, FileReport]
 ) -> None:
+    """Render files of a kind."""
     began = time.perf_counter()
+    try:
+        path = together[0][1].path
+    except ChowtapeError as error:
+        reports.update({item: _failed(item, error) for item, _ in together})
+        return
+    frames = together[0][1].source.info.frames or 0
+    if short(frames, path.oversampling):
+        _render_short(path, together, reports)
+    else:
+        _render_beside(path, together, reports)
+    _share_time(time.perf_counter() - began, [item for item, _ in together], reports)
+
+
+def _render_short(
+    path: SignalPath, together: list[tuple[Item, Preparation]], reports: dict[Item, FileReport]
+) -> None:
+    """Render files that are not cut."""
     sources, kept = [], []
     infos = [ready.source.info for _, ready in together]
     memory = Arena("short", sum(room_for(info.frames or 0, info.channels) for info in infos))
@@ -198,18 +239,67 @@ def _render_together(
         with _blamed(item, reports):
             sources.append(_whole(ready, memory))
             kept.append((item, ready))
-    if not kept:
-        return
-    try:
-        path = kept[0][1].path
-    except ChowtapeError as error:
-        reports.update({item: _failed(item, error) for item, _ in kept})
-        return
-    rendered = render_short(path, rate, sources, [ready.coding for _, ready in kept])
+    codings = [ready.coding for _, ready in kept]
+    rendered = render_short(path, infos[0].rate, sources, codings)
     for (item, ready), done in zip(kept, rendered, strict=True):
         ready.tally.add(done.output.frames, done.source, done.resets)
         _finish(item, ready, partial(_again, [done.output] if done.output.frames else []), reports)
-    _share_time(time.perf_counter() - began, [item for item, _ in kept], reports)
+
+
+class _Surveyed(NamedTuple):
+    """A file whose segments are to be rendered beside those of others."""
+
+    item: Item
+    ready: Preparation
+    job: Job
+    task: Task
+    out: Stored
+    batch: Batch
+
+
+def _render_beside(
+    path: SignalPath, together: list[tuple[Item, Preparation]], reports: dict[Item, FileReport]
+) -> None:
+    """Render files that are cut into few segments."""
+    left = deque((item, ready, _job(path, ready)) for item, ready in together)
+    while left:
+        lanes = 0
+        surveyed: list[_Surveyed] = []
+        with ExitStack() as stack:
+            while left and lanes + left[0][2].lanes <= _SIDE_BY_SIDE:
+                item, ready, job = left.popleft()
+                with _blamed(item, reports):
+                    surveyed.append(_surveyed(item, ready, job, stack))
+                    lanes += job.lanes
+            if surveyed:
+                tasks, batches = [one.task for one in surveyed], [one.batch for one in surveyed]
+                render_beside(surveyed[0].job, tasks, batches)
+        for item, ready, _, task, out, batch in surveyed:
+            ready.tally.add(task.frames, batch.source, int(batch.resets.sum()), batch.repairs)
+            coded = Coded(out, task.frames, batch.peak, batch.clipped)
+            _finish(item, ready, partial(_again, [coded]), reports)
+
+
+def _job(path: SignalPath, ready: Preparation) -> Job:
+    source, info = ready.source, ready.source.info
+    layout = cut(info.frames, info.channels, info.rate, path.dc_block)
+    return Job(path, info.rate, info.channels, layout, source.packing, ready.coding)
+
+
+def _surveyed(item: Item, ready: Preparation, job: Job, stack: ExitStack) -> _Surveyed:
+    """Open a source, or read it where that will not do, and survey it."""
+    source, frames = ready.source, ready.source.info.frames or 0
+    if source.place is not None:
+        take = stack.enter_context(source.place.open())
+    else:
+        raw = np.empty((frames + 1, job.channels * source.packing.width), np.uint8)
+        take = within(raw[: source.read_packed(raw)], 0)  # a row more: so it finds the end
+    out = room(frames, job.channels, ready.coding)
+    task = Task(frames, 0, take, into(out, 0))
+    try:
+        return _Surveyed(item, ready, job, task, out, survey(job, task))
+    except SampleError as error:
+        raise source.unusable(error) from error
 
 
 def _whole(ready: Preparation, memory: Arena) -> NDArray[np.float64]:

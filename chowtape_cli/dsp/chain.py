@@ -20,6 +20,8 @@ at a time. To hand out memory costs a system more time than to filter what is pu
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from chowtape_cli.dsp.buffers import RowBuffer, lend
@@ -28,7 +30,7 @@ from chowtape_cli.dsp.filters import DCBlocker
 from chowtape_cli.dsp.hysteresis import GUARD
 from chowtape_cli.dsp.kernels import LANES
 from chowtape_cli.dsp.lanes import CACHE_ROWS
-from chowtape_cli.dsp.segments import CELL, Cuts, cut_batch, travelled
+from chowtape_cli.dsp.segments import CELL, cut_batch, travelled
 from chowtape_cli.dsp.tasks import Batch, Job, Samples, Task
 from chowtape_cli.dsp.work import Work
 
@@ -51,22 +53,42 @@ def render_batch(
         SampleError: a sample of the source is unusable; says where.
     """
     known = {} if before is None else {0: before}
-    if earlier is not None and Work(job, task, earlier).correct(known):
+    if earlier is not None and Work(job, [task], [earlier]).correct(known):
         return earlier
-    batch = Batch.empty(job, task.frames, *_survey(job, task))
-    Work(job, task, batch).run(known)
+    batch = survey(job, task)
+    Work(job, [task], [batch]).run(known)
     return batch
 
 
-def _survey(job: Job, task: Task) -> tuple[Extent, Cuts]:
-    """Measure the source of a batch, and cut it where that suits it."""
+def render_beside(job: Job, tasks: Sequence[Task], batches: Sequence[Batch]) -> None:
+    """Render recordings that are a batch each, and have been surveyed, in lanes side by side.
+
+    Each gets what `render_batch` gives it.
+
+    Args:
+        job: how; they differ in their layout at most.
+        tasks: the batches.
+        batches: what is known of them; filled.
+    """
+    Work(job, tasks, batches).run({})
+
+
+def survey(job: Job, task: Task) -> Batch:
+    """Measure the source of a batch, and cut it where that suits it; nothing is rendered yet.
+
+    Raises:
+        SampleError: a sample of the source is unusable; says where.
+    """
     path, layout = job.path, job.layout
     gain, limit = path.input_gain, GUARD[path.mode]
     rows = layout.lead + task.frames + layout.ahead
     cells = (rows - 1) // CELL  # there has to be a row after the last one
     distances, sizes = np.empty((2, cells, job.channels))
     peak, over = 0.0, 0
-    for start in range(0, cells, _SURVEYED // CELL):
+    # nothing is before the recording; the cell before its first frame has a step to it
+    unheard = max(0, (layout.lead - task.position) // CELL - 1)
+    distances[:unheard] = sizes[:unheard] = 0.0
+    for start in range(unheard, cells, _SURVEYED // CELL):
         stop = min(start + _SURVEYED // CELL, cells)
         at, behind = start * CELL, stop * CELL
         block = lend("survey", behind - at + 1, job.channels)
@@ -77,7 +99,8 @@ def _survey(job: Job, task: Task) -> tuple[Extent, Cuts]:
             found = extent(block[first - at : last - at], position, limit / gain)
             peak, over = max(peak, found.peak), over + found.over
         travelled(block, gain, limit, distances[start:stop], sizes[start:stop])
-    return Extent(peak, over), cut_batch(distances, sizes, layout, task.frames, task.position)
+    cuts = cut_batch(distances, sizes, layout, task.frames, task.position)
+    return Batch.empty(job, task.frames, Extent(peak, over), cuts)
 
 
 class LateDCBlocker:

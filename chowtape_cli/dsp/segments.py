@@ -20,11 +20,13 @@ from chowtape_cli.dsp.kernels import LANES
 SHORT = 65_536
 _QUICK = 4  # times oversampled at most
 # Frames of a segment: long, so that little is computed twice, but a batch still fits in memory.
-LONGEST, SHORTEST = 131_072, 4_096
+LONGEST = 131_072
+# Segments need not be shorter than about this, though lanes are left: what starts early is computed
+# twice, and other recordings take those lanes. One whose segments would be longer is more than one
+# batch, for workers to share.
+AMPLE = 65_536
 # Batches of a longer recording come in multiples of this, so that two workers share evenly.
 EVEN_SHARES = 2
-# A recording whose segments would be longer is more than one batch, for workers to share.
-SHARED_FROM = 32_768
 # Frames that the oversampling filters look ahead, or back, at most.
 FILTER_REACH = 128
 # What a filter's past may still contribute, and how the tape is trusted to have forgotten.
@@ -93,16 +95,23 @@ def cut(frames: int | None, channels: int, rate: int, dc_block: float) -> Layout
     segment = LONGEST
     if frames is not None:
         batches = max(1, -(-frames // (per_batch * LONGEST - settle)))
-        if batches > 1 or frames > per_batch * SHARED_FROM:
+        if batches > 1 or frames > per_batch * AMPLE:
             batches = -(-batches // EVEN_SHARES) * EVEN_SHARES
+        else:
+            per_batch = -(-frames // AMPLE)
         segment = -(-(-(-frames // batches) + settle) // per_batch)
-        segment = min(max(segment, SHORTEST), LONGEST)
+        segment = min(segment, LONGEST)
     return Layout(segment, per_batch, settle)
 
 
 def short(frames: int, oversampling: int) -> bool:
     """Say whether a recording is not cut: each channel is a lane, beside other recordings."""
     return frames <= (2 * SHORT if oversampling <= _QUICK else SHORT)
+
+
+def sharing(frames: int, channels: int, oversampling: int) -> bool:
+    """Say whether a recording is cut into one batch that leaves lanes to others."""
+    return not short(frames, oversampling) and frames <= _per_batch(channels) * AMPLE
 
 
 def filtered_last(dc_block: float, rate: int, channels: int) -> bool:
@@ -126,14 +135,16 @@ class Cuts(NamedTuple):
     """Where a batch is cut, in frames from its first one.
 
     Attributes:
-        seams: where each segment's output begins, and where the last one's ends; the first is
-            ``-settle``, or 0 where the recording begins, Shape: (segments + 1,).
+        seams: where each segment's output begins; the first is ``-settle``, or 0 where the
+            recording begins, Shape: (segments,).
+        lengths: of their output, Shape: (segments,).
         lead_ins: how many frames before its seam each starts, Shape: (segments,).
         silent: whether its source is silence, from SILENT_BEFORE frames before it to what the
             filters look ahead, Shape: (segments,).
     """
 
     seams: NDArray[np.int64]
+    lengths: NDArray[np.int64]
     lead_ins: NDArray[np.int64]
     silent: NDArray[np.bool_]
 
@@ -214,7 +225,7 @@ def cut_batch(
     sounding = np.concatenate(([0], np.cumsum(sizes.any(axis=1))))
     ends = np.minimum(chosen[1:] + layout.ahead // CELL, len(sizes))
     silent = sounding[ends] == sounding[chosen[:-1] - SILENT_BEFORE // CELL]
-    return Cuts(seams, needed[chosen[:-1]] * CELL, silent)
+    return Cuts(seams[:-1], np.diff(seams), needed[chosen[:-1]] * CELL, silent)
 
 
 def _lead_ins(distances: NDArray[np.float64], sizes: NDArray[np.float64]) -> NDArray[np.int64]:

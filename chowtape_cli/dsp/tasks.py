@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -47,6 +48,11 @@ class Job:
         """Frames of source that a whole batch takes."""
         return self.layout.lead + self.layout.batch + self.layout.ahead
 
+    @property
+    def lanes(self) -> int:
+        """Lanes that a whole batch takes."""
+        return self.layout.per_batch * self.channels
+
 
 @dataclass(frozen=True)
 class Task:
@@ -64,6 +70,12 @@ class Task:
     position: int
     take: Take
     put: Put
+
+
+# what a batch has of each segment
+_OF_SEGMENTS = (
+    "begins", "ends", "dc_begins", "dc_ends", "resets", "repaired", "pieces", "trails",
+)  # fmt: skip
 
 
 class Piece(NamedTuple):
@@ -109,9 +121,9 @@ class Batch:
         dc_begins: that of the high-pass at each seam, Shape: (segments, STATE, channels).
         dc_ends: the same at its end.
         resets: how often a solver ran away and was set back to zero, Shape: (segments, channels).
+        repaired: how often each segment was computed again, Shape: (segments,).
         pieces: the output of each segment.
         trails: of each segment, the newest last.
-        repairs: seams that disagreed.
     """
 
     frames: int
@@ -123,9 +135,9 @@ class Batch:
     dc_begins: Samples
     dc_ends: Samples
     resets: Samples
+    repaired: Frames
     pieces: list[list[Piece]]
     trails: list[list[Trail]]
-    repairs: int = 0
 
     @classmethod
     def empty(cls, job: Job, frames: int, source: Extent, cuts: Cuts) -> Batch:
@@ -143,9 +155,37 @@ class Batch:
             dc_begins=np.zeros((segments, *high_pass)),
             dc_ends=np.zeros((segments, *high_pass)),
             resets=np.zeros((segments, job.channels)),
+            repaired=np.zeros(segments, np.int64),
             pieces=[[] for _ in range(segments)],
             trails=[[] for _ in range(segments)],
         )
+
+    @classmethod
+    def joined(cls, batches: Sequence[Batch]) -> Batch:
+        """Return the segments of several batches as those of one."""
+        if len(batches) == 1:
+            return batches[0]
+        cuts = Cuts(*map(np.concatenate, zip(*(batch.cuts for batch in batches), strict=True)))
+        whole = replace(batches[0], cuts=cuts, frames=sum(batch.frames for batch in batches))
+        for name in _OF_SEGMENTS:
+            each = [getattr(batch, name) for batch in batches]
+            lists = isinstance(each[0], list)
+            setattr(whole, name, [*chain(*each)] if lists else np.concatenate(each))
+        return whole
+
+    def part(self, batches: Sequence[Batch]) -> None:
+        """Give back to batches that were joined what has become of their segments."""
+        first = 0
+        for batch in batches:
+            last = first + len(batch.cuts.seams)
+            for name in _OF_SEGMENTS:
+                setattr(batch, name, getattr(self, name)[first:last])
+            first = last
+
+    @property
+    def repairs(self) -> int:
+        """Seams that disagreed."""
+        return int(self.repaired.sum())
 
     @property
     def peak(self) -> float:

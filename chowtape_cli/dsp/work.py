@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -19,6 +20,8 @@ from chowtape_cli.dsp.segments import FILTER_REACH
 from chowtape_cli.dsp.tasks import Batch, Frames, Job, Piece, Samples, Task, Trail
 
 WINDOW = 8192  # frames of each segment that are taken, or given, at once
+# the row of a recording's first frame in the segment that begins with it: nothing is before it
+_FIRST = FILTER_REACH
 
 
 class _Group(NamedTuple):
@@ -72,22 +75,33 @@ class _Run:
 
 
 class Work:
-    """Computes the segments of a batch, and those again whose state at their seam was wrong.
+    """Computes the segments of batches, and those again whose state at their seam was wrong.
+
+    Several batches are of several recordings, and begin with them: their segments run side by side,
+    and each gets what it would get alone.
 
     Args:
-        job: how.
-        task: the batch.
-        batch: what is known of it; filled.
+        job: how; of each batch's own layout only what they have in common is used.
+        tasks: the batches.
+        batches: what is known of them; filled.
     """
 
-    def __init__(self, job: Job, task: Task, batch: Batch) -> None:
+    def __init__(self, job: Job, tasks: Sequence[Task], batches: Sequence[Batch]) -> None:
         self._job = job
-        self._task = task
-        self._batch = batch
+        self._batches = batches
+        self._batch = Batch.joined(batches)
         self._path = job.path
         self._layout = job.layout
-        self._seams = batch.cuts.seams
-        self._segments = len(batch.cuts.lead_ins)
+        self._seams, self._lengths = self._batch.cuts.seams, self._batch.cuts.lengths
+        self._segments = len(self._seams)
+        counts = [len(batch.cuts.seams) for batch in batches]
+        # of each segment: its batch, where the first seam of the next batch would be
+        self._tasks = [
+            task for task, count in zip(tasks, counts, strict=True) for _ in range(count)
+        ]
+        ends = [task.frames - self._layout.settle for task in tasks]
+        self._next_seams = np.repeat(ends, counts)
+        self._first = {sum(counts[:i]) for i in range(len(counts))}  # segments of their batches
         # what the high-pass still has to be corrected in: the first rows of each segment
         heads = lend("heads", self._segments * self._layout.settle, job.channels)
         self._heads = heads.reshape(self._segments, self._layout.settle, job.channels)
@@ -103,6 +117,7 @@ class Work:
             self._batch.begins[segment] = state
         self._repair(self._wrong_seams())
         self._correct_dc()
+        self._batch.part(self._batches)
 
     def correct(self, known: dict[int, Samples]) -> bool:
         """Compute segments of a batch that is there again, from the state that is given.
@@ -124,10 +139,14 @@ class Work:
         """Return the segments whose state at their seam is wrong, and what it has to be."""
         known: dict[int, Samples] = {}
         begins, ends = self._batch.begins, self._batch.ends
-        for i in range(1, self._segments):
+        for i in self._after_seams():
             if states_differ(ends[i - 1], begins[i]):
                 known |= self._keep_still({i: ends[i - 1].copy()})
         return known
+
+    def _after_seams(self) -> list[int]:
+        """Return the segments that another one comes before."""
+        return [i for i in range(self._segments) if i not in self._first]
 
     def _keep_still(self, known: dict[int, Samples]) -> dict[int, Samples]:
         """Note that silence ends in the state that it begins with; return what is given.
@@ -147,7 +166,7 @@ class Work:
     def _repair(self, known: dict[int, Samples]) -> None:
         """Compute segments again from other states, as far as they differ for it."""
         while known:
-            self._batch.repairs += len(known)
+            self._batch.repaired[[*known]] += 1
             self._run_again(known)
             known = self._wrong_seams()
 
@@ -174,11 +193,11 @@ class Work:
                 batch.next_begin = known[segment]
 
     def _prepare(self, chosen: Frames, begin: Frames, known: dict[int, Samples]) -> _Run:
-        seams = self._seams
-        end = begin + seams[chosen + 1] - seams[chosen]
+        end = begin + self._lengths[chosen]
+        positions = np.array([self._tasks[segment].position for segment in chosen])
         run = _Run(
             segments=chosen,
-            starts=self._task.position + seams[chosen] - begin - FILTER_REACH,
+            starts=positions + self._seams[chosen] - begin - FILTER_REACH,
             begin=begin,
             end=end,
             heard=begin + FILTER_REACH,
@@ -200,11 +219,9 @@ class Work:
         holds = (begin < handed_over) & (handed_over <= end)
         for row in {*begin.tolist(), *end.tolist(), *handed_over[holds].tolist()}:
             lanes.hysteresis.mark(row * factor)
-        opening = []
-        if self._task.position == 0:
-            opening = np.flatnonzero(run.segments[rows] == 0).tolist()
+        opening = [lane for lane, row in enumerate(rows) if self._opens(int(run.segments[row]))]
         if opening:
-            lanes.hysteresis.rest(int(run.heard[0]) * factor, opening)
+            lanes.hysteresis.rest(_FIRST * factor, opening)
         for lane, (row, channel) in enumerate(pairs):
             segment = int(run.segments[row])
             if segment in known:
@@ -218,8 +235,12 @@ class Work:
 
     def _handed_over(self, run: _Run) -> Frames:
         """Return the row of each segment where the first seam of the next batch would be."""
-        rows: Frames = run.begin + self._seams[-1] - self._layout.settle - self._seams[run.segments]
+        rows: Frames = run.begin + self._next_seams[run.segments] - self._seams[run.segments]
         return rows
+
+    def _opens(self, segment: int) -> bool:
+        """Say whether a segment begins with its recording."""
+        return segment in self._first and self._tasks[segment].position == 0
 
     def _push_all(self, run: _Run, before: list[list[Piece]] | None = None) -> None:
         """Send the source through the lanes, and what comes out of them to its place.
@@ -238,7 +259,7 @@ class Work:
                 self._fill(run, at, source)
             ready = 0
             for group in run.groups:
-                wet = self._push(run, group, source, at, given)
+                wet = self._push(group, source, at, given)
                 heard, ended = run.heard[group.rows] - given, run.ended[group.rows] - given
                 scatter(wet, group.rows * room + filled, group.channels, heard, ended, output)
                 ready = len(wet)
@@ -253,7 +274,7 @@ class Work:
             if through:
                 return
 
-    def _push(self, run: _Run, group: _Group, source: Samples, at: int, given: int) -> Samples:
+    def _push(self, group: _Group, source: Samples, at: int, given: int) -> Samples:
         """Return the rows of a group that a step of the source makes ready."""
         path = self._path
         rows = group.lanes.room(group.lanes.step)
@@ -261,7 +282,7 @@ class Work:
         gather(source, starts, group.channels, path.input_gain, GUARD[path.mode], rows)
         wet = group.lanes.pass_on()
         if group.opening:  # what rings before the first frame is no part of it
-            wet[: max(0, int(run.heard[0]) - given), group.opening] = 0.0
+            wet[: max(0, _FIRST - given), group.opening] = 0.0
         if group.blocker is not None:
             group.blocker.push(wet)
         return wet
@@ -270,7 +291,8 @@ class Work:
         """Fill a window of the source of each segment that is not through."""
         windows = source.reshape(-1, WINDOW, self._job.channels)
         for row in np.flatnonzero(at < run.end + FILTER_REACH + self._layout.ahead):
-            raw = self._task.take(int(run.starts[row]) + at, WINDOW)
+            task = self._tasks[run.segments[row]]
+            raw = task.take(int(run.starts[row]) + at, WINDOW)
             unpack(raw, self._job.packing, windows[row])
 
     def _end_early(self, run: _Run, before: list[list[Piece]]) -> None:
@@ -312,7 +334,7 @@ class Work:
             if first >= last:
                 continue
             wet, offset = output[row, first - given : last - given], first - heard
-            if segment > 0:
+            if segment not in self._first:
                 head = self._heads[segment, offset : offset + len(wet)]
                 head[:] = wet[: len(head)]
                 wet, offset = wet[len(head) :], offset + len(head)
@@ -325,14 +347,15 @@ class Work:
             wet, offset, frame = wet[-frame:], offset - frame, 0
         if len(wet) == 0:
             return
-        position = self._task.position + frame
+        task = self._tasks[segment]
+        position = task.position + frame
         dry = None
         if self._path.wet != 1.0:
             dry = np.empty_like(wet)
-            unpack(self._task.take(position, len(wet)), self._job.packing, dry)
+            unpack(task.take(position, len(wet)), self._job.packing, dry)
         coded = finish(self._path, self._job.coding, wet, dry, position)
         assert coded.samples is not None
-        self._task.put(position, coded.samples)
+        task.put(position, coded.samples)
         last = offset + coded.frames
         self._batch.pieces[segment].append(Piece(offset, last, coded.peak, coded.clipped))
 
@@ -377,13 +400,13 @@ class Work:
         if self._layout.settle == 0:
             return
         batch = self._batch
-        lengths = np.diff(self._seams)
+        lengths = self._lengths
         step = DCBlocker(self._path.dc_block, self._job.rate).step()
         lacking = np.zeros_like(batch.dc_begins)
-        for i in range(1, self._segments):
+        for i in self._after_seams():
             left = np.linalg.matrix_power(step, int(lengths[i - 1])) @ lacking[i - 1]
             lacking[i] = batch.dc_ends[i - 1] + left - batch.dc_begins[i]
-        fresh = sorted(self._computed - {0})
+        fresh = sorted(self._computed - self._first)
         pairs = [(i, channel) for i in fresh for channel in range(self._job.channels)]
         for first in range(0, len(pairs), LANES):
             segments, lanes = (np.array(c) for c in zip(*pairs[first : first + LANES], strict=True))
