@@ -8,8 +8,11 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
+from chowtape_cli.dsp.buffers import RowBuffer
 from chowtape_cli.dsp.kernels import LANES
 from chowtape_cli.dsp.kernels.biquad import sections
+
+_AT_ONCE = 4096  # rows: they stay in the cache
 
 
 def butterworth_high_pass(corner: float, rate: float) -> NDArray[np.float64]:
@@ -79,9 +82,18 @@ class DCBlocker:
         """Set the state of the first lanes, Shape: (STATE, lanes)."""
         self._state.reshape(self.STATE, LANES)[:, : state.shape[1]] = state
 
-    def step(self) -> NDArray[np.float64]:
-        """Return the matrix that one step in silence is to a state, Shape: (STATE, STATE)."""
-        state = np.zeros_like(self._state)
-        state.reshape(self.STATE, LANES)[:, : self.STATE] = np.eye(self.STATE)
-        sections(np.zeros((1, LANES)), self._sos, state)
-        return state.reshape(self.STATE, LANES)[:, : self.STATE]
+
+def powers(corner: float, rate: float, rows: Iterable[int]) -> dict[int, NDArray[np.float64]]:
+    """Return what so many rows of silence are to a DC blocker's state, a matrix for each number.
+
+    They are made by the filter itself. To multiply its step by itself would lose, for a low corner,
+    what is small beside the 1 in it.
+    """
+    wanted = sorted(rows)
+    blocker = DCBlocker(corner, rate)
+    blocker.enter(np.eye(DCBlocker.STATE))
+    blocker.mark(wanted)
+    store = RowBuffer()
+    for at in range(0, max(wanted, default=0), _AT_ONCE):
+        blocker.push(store.blank(min(_AT_ONCE, wanted[-1] - at)))
+    return {row: blocker.marked[row][:, : DCBlocker.STATE] for row in wanted}

@@ -25,6 +25,9 @@ GUARD = {"rk2": 8.0, "rk4": 10.0, "nr4": 12.5, "nr8": 12.5, "stn": 20.0}
 NEWTON_STEPS = {"nr4": 4, "nr8": 8}
 # Where nothing is forgotten, what seams leave adds up: far below the 1e-9 that matter.
 SEAM_TOLERANCE = 1e-12
+# The peak below which our networks' bound is as wide as it gets; what is below stays so until a
+# higher one comes.
+_CALM_BELOW = BOUND_FROM - (BOUND_CALM - BOUND) / BOUND_SLOPE
 
 
 class Mark(NamedTuple):
@@ -195,13 +198,12 @@ class Hysteresis:
     def effect(state: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return of a state what the output depends on, to compare it with another.
 
-        That is the state itself (H, h and p or M), but of our networks' peak follower only the
-        bound that follows from it.
+        That is the state itself (H, h and p or M), but that our networks' peak follower changes
+        nothing as long as it is low.
         """
         if len(state) == 3:
             return state
-        bound = np.clip(BOUND + BOUND_SLOPE * (BOUND_FROM - state[2:3]), BOUND, BOUND_CALM)
-        return np.concatenate((state[:2], bound, state[3:]))
+        return np.concatenate((state[:2], np.maximum(state[2:3], _CALM_BELOW), state[3:]))
 
 
 def states_differ(one: NDArray[np.float64], other: NDArray[np.float64]) -> bool:

@@ -74,7 +74,7 @@ class Task:
 
 # what a batch has of each segment
 _OF_SEGMENTS = (
-    "begins", "ends", "dc_begins", "dc_ends", "resets", "repaired", "pieces", "trails",
+    "begins", "ends", "dc_begins", "dc_ends", "resets", "slopes", "repaired", "pieces", "trails",
 )  # fmt: skip
 
 
@@ -121,7 +121,9 @@ class Batch:
         dc_begins: that of the high-pass at each seam, Shape: (segments, STATE, channels).
         dc_ends: the same at its end.
         resets: how often a solver ran away and was set back to zero, Shape: (segments, channels).
-        repaired: how often each segment was computed again, Shape: (segments,).
+        slopes: of each segment's end state by that at its seam, as far as it is known, else 0, in
+            the shape of both.
+        repaired: whether each segment was computed again, Shape: (segments,).
         pieces: the output of each segment.
         trails: of each segment, the newest last.
     """
@@ -135,7 +137,8 @@ class Batch:
     dc_begins: Samples
     dc_ends: Samples
     resets: Samples
-    repaired: Frames
+    slopes: Samples
+    repaired: NDArray[np.bool_]
     pieces: list[list[Piece]]
     trails: list[list[Trail]]
 
@@ -155,7 +158,8 @@ class Batch:
             dc_begins=np.zeros((segments, *high_pass)),
             dc_ends=np.zeros((segments, *high_pass)),
             resets=np.zeros((segments, job.channels)),
-            repaired=np.zeros(segments, np.int64),
+            slopes=np.zeros((segments, *tape)),
+            repaired=np.zeros(segments, np.bool_),
             pieces=[[] for _ in range(segments)],
             trails=[[] for _ in range(segments)],
         )

@@ -10,7 +10,7 @@ import numpy as np
 
 from chowtape_cli.dsp.buffers import RowBuffer, lend
 from chowtape_cli.dsp.coding import unpack
-from chowtape_cli.dsp.filters import DCBlocker
+from chowtape_cli.dsp.filters import DCBlocker, powers
 from chowtape_cli.dsp.hysteresis import GUARD, Hysteresis, states_differ
 from chowtape_cli.dsp.kernels import LANES
 from chowtape_cli.dsp.kernels.lanes import add, gather, scatter
@@ -22,6 +22,7 @@ from chowtape_cli.dsp.tasks import Batch, Frames, Job, Piece, Samples, Task, Tra
 WINDOW = 8192  # frames of each segment that are taken, or given, at once
 # the row of a recording's first frame in the segment that begins with it: nothing is before it
 _FIRST = FILTER_REACH
+_FELT = 1e-13  # states that differ by less say nothing of what difference they make
 
 
 class _Group(NamedTuple):
@@ -126,7 +127,7 @@ class Work:
             False where that is not enough: what was computed first has to be computed again as
             well. The batch is of no use then.
         """
-        self._repair({**self._keep_still(known), **self._wrong_seams()})
+        self._repair(self._wrong_seams(self._keep_still(known)))
         if self._layout.settle:
             # after a segment that is another one to its end, the next one's high-pass is too
             after = {segment + 1 for segment in self._changed_to_the_end}
@@ -135,14 +136,30 @@ class Work:
         self._correct_dc()
         return True
 
-    def _wrong_seams(self) -> dict[int, Samples]:
-        """Return the segments whose state at their seam is wrong, and what it has to be."""
-        known: dict[int, Samples] = {}
-        begins, ends = self._batch.begins, self._batch.ends
+    def _wrong_seams(self, given: dict[int, Samples] | None = None) -> dict[int, Samples]:
+        """Return the segments whose state at their seam is wrong, and what it has to be.
+
+        What a segment that starts from another state will end in is foreseen: where the tape
+        forgets slowly a long row of seams would else be put right one after the other. The first
+        one that is wrong gets a state that is known, so at least that one is right afterwards.
+
+        Args:
+            given: segments that are known to be computed again, and from which state.
+        """
+        known = dict(given or {})
         for i in self._after_seams():
-            if states_differ(ends[i - 1], begins[i]):
-                known |= self._keep_still({i: ends[i - 1].copy()})
+            state = self._foreseen(i - 1, known)
+            if states_differ(state, self._batch.begins[i]):
+                known |= self._keep_still({i: state})
         return known
+
+    def _foreseen(self, segment: int, known: dict[int, Samples]) -> Samples:
+        """Return the state that a segment will end in."""
+        batch = self._batch
+        end: Samples = batch.ends[segment].copy()
+        if segment in known and not self._still(segment):
+            end += batch.slopes[segment] * (known[segment] - batch.begins[segment])
+        return end
 
     def _after_seams(self) -> list[int]:
         """Return the segments that another one comes before."""
@@ -166,7 +183,7 @@ class Work:
     def _repair(self, known: dict[int, Samples]) -> None:
         """Compute segments again from other states, as far as they differ for it."""
         while known:
-            self._batch.repaired[[*known]] += 1
+            self._batch.repaired[[*known]] = True
             self._run_again(known)
             known = self._wrong_seams()
 
@@ -180,12 +197,18 @@ class Work:
         before = [batch.pieces[segment] for segment in chosen]
         for segment in chosen:
             batch.pieces[segment] = []
+        begins, ends = batch.begins[chosen], batch.ends[chosen]
         self._push_all(run, before)
         self._note(run)
+        for segment, state in known.items():
+            batch.begins[segment] = state
+        # how much of a difference at its seam is left at its end: less of it, of the same sign
+        moved, kept = batch.begins[chosen] - begins, batch.ends[chosen] - ends
+        slopes = np.divide(kept, moved, out=np.zeros_like(kept), where=np.abs(moved) > _FELT)
+        batch.slopes[chosen] = np.clip(slopes, 0.0, 1.0)
         for row, (segment, pieces) in enumerate(zip(chosen.tolist(), before, strict=True)):
             stop = run.ended[row] - run.heard[row]
             batch.pieces[segment] += [piece for piece in pieces if piece.first >= stop]
-            batch.begins[segment] = known[segment]
             if run.goes_on(row) or self._still(segment):
                 self._changed_to_the_end.add(segment)
             handed_over = self._handed_over(run)[row]
@@ -401,11 +424,13 @@ class Work:
             return
         batch = self._batch
         lengths = self._lengths
-        step = DCBlocker(self._path.dc_block, self._job.rate).step()
+        remembered = {*lengths[lengths < 2 * self._layout.settle].tolist()}
+        after = powers(self._path.dc_block, self._job.rate, remembered)
         lacking = np.zeros_like(batch.dc_begins)
         for i in self._after_seams():
-            left = np.linalg.matrix_power(step, int(lengths[i - 1])) @ lacking[i - 1]
-            lacking[i] = batch.dc_ends[i - 1] + left - batch.dc_begins[i]
+            lacking[i] = batch.dc_ends[i - 1] - batch.dc_begins[i]
+            if lengths[i - 1] in after:
+                lacking[i] += after[lengths[i - 1]] @ lacking[i - 1]
         fresh = sorted(self._computed - self._first)
         pairs = [(i, channel) for i in fresh for channel in range(self._job.channels)]
         for first in range(0, len(pairs), LANES):
