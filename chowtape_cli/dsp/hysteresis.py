@@ -58,8 +58,7 @@ class Hysteresis:
 
     Attributes:
         marked: the marks that have been passed, by their row.
-        trail: the state after every block of rows, by the row that follows, Shape: (rows, LANES)
-            each; see `effect`.
+        trail: the same after every block of rows, by the row that follows.
         resets: how often each lane was set back, Shape: (LANES,).
     """
 
@@ -86,7 +85,7 @@ class Hysteresis:
         self._wanted: list[int] = []
         self._entries: dict[int, list[tuple[int, NDArray[np.float64]]]] = {}
         self.marked: dict[int, Mark] = {}
-        self.trail: dict[int, NDArray[np.float64]] = {}
+        self.trail: dict[int, Mark] = {}
         self._rest_until = 0
         self._resting: list[int] = []
         if isinstance(network, TapeNetwork):
@@ -140,7 +139,7 @@ class Hysteresis:
         self._solve(H[first:], M[first:])
         M[: max(0, self._rest_until - self._row), self._resting] = 0.0
         self._row += len(H)
-        self.trail[self._row] = self._get_state()
+        self.trail[self._row] = Mark(self._get_state(), self.resets.copy())
         return M
 
     def _solve(self, H: NDArray[np.float64], M: NDArray[np.float64]) -> None:
@@ -172,6 +171,10 @@ class Hysteresis:
             H, M, self._state, self.resets, scratch, self._lanes, layers, network.weights,
             self._tape.a, self._rate,
         )  # fmt: skip
+
+    def newest(self) -> Mark:
+        """Return what was noted last of all."""
+        return self.trail[self._row]
 
     def _get_state(self) -> NDArray[np.float64]:
         if isinstance(self._network, TapeNetwork):

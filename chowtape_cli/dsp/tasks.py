@@ -93,17 +93,19 @@ class Trail(NamedTuple):
     Attributes:
         rows: of the raised rate, from the seam, Shape: (states,).
         states: those before the rows, Shape: (states, rows of a state, channels).
+        resets: how often a solver was set back, from where the segment's are counted to there,
+            Shape: (states, channels).
     """
 
     rows: Frames
     states: Samples
+    resets: Samples
 
-    def at(self, row: int) -> Samples | None:
-        """Return the state before a row, None where it was not noted."""
+    def at(self, row: int) -> tuple[Samples, Samples] | None:
+        """Return the state before a row and the resets so far, None where they were not noted."""
         place = int(np.searchsorted(self.rows, row))
         if place < len(self.rows) and self.rows[place] == row:
-            state: Samples = self.states[place]
-            return state
+            return self.states[place], self.resets[place]
         return None
 
 
@@ -185,6 +187,11 @@ class Batch:
             for name in _OF_SEGMENTS:
                 setattr(batch, name, getattr(self, name)[first:last])
             first = last
+
+    def passed(self, segment: int, row: int) -> tuple[Samples, Samples] | None:
+        """Return what a segment's newest trail has noted of a row; see `Trail.at`."""
+        found = (trail.at(row) for trail in reversed(self.trails[segment]))
+        return next((noted for noted in found if noted is not None), None)
 
     @property
     def repairs(self) -> int:

@@ -54,6 +54,7 @@ class _Run:
         end: the row of its end.
         heard: the row of output that each begins with.
         ended: the row of output that each ends before; it may come earlier than was thought.
+        counted: the row from which its resets are its own; they are to ``end + FILTER_REACH``.
         groups: the lanes; those of a segment's channels are side by side.
     """
 
@@ -63,6 +64,7 @@ class _Run:
     end: Frames
     heard: Frames
     ended: Frames
+    counted: Frames
     groups: list[_Group]
 
     def lanes_of(self, row: int, channels: int) -> list[tuple[_Group, int]]:
@@ -218,6 +220,7 @@ class Work:
     def _prepare(self, chosen: Frames, begin: Frames, known: dict[int, Samples]) -> _Run:
         end = begin + self._lengths[chosen]
         positions = np.array([self._tasks[segment].position for segment in chosen])
+        early = [segment in self._first and not self._opens(segment) for segment in chosen.tolist()]
         run = _Run(
             segments=chosen,
             starts=positions + self._seams[chosen] - begin - FILTER_REACH,
@@ -225,6 +228,7 @@ class Work:
             end=end,
             heard=begin + FILTER_REACH,
             ended=end + FILTER_REACH,
+            counted=begin + FILTER_REACH + self._layout.settle * np.array(early),
             groups=[],
         )
         channels = range(self._job.channels)
@@ -240,7 +244,8 @@ class Work:
         rows, channels = (np.array(column) for column in zip(*pairs, strict=True))
         begin, end, handed_over = (x[rows] for x in (run.begin, run.end, self._handed_over(run)))
         holds = (begin < handed_over) & (handed_over <= end)
-        for row in {*begin.tolist(), *end.tolist(), *handed_over[holds].tolist()}:
+        counted = np.concatenate((run.counted[rows], end + FILTER_REACH))
+        for row in {*np.concatenate((begin, end, handed_over[holds], counted)).tolist()}:
             lanes.hysteresis.mark(row * factor)
         opening = [lane for lane, row in enumerate(rows) if self._opens(int(run.segments[row]))]
         if opening:
@@ -324,29 +329,43 @@ class Work:
         for row, segment in enumerate(run.segments.tolist()):
             if not run.goes_on(row):
                 continue
-            met = 0 if self._still(segment) and self._layout.settle else self._met(run, row)
-            if met is None:
+            since = self._since(run, row)
+            met = since >= 0 and self._meets(run, row, since)
+            from_here = -(-since // factor)
+            if self._still(segment) and self._layout.settle:
+                met, from_here = True, 0
+            if not met:
                 continue
-            from_here = -(-met // factor) + self._layout.settle  # the high-pass forgets slowly
+            from_here += self._layout.settle  # the high-pass forgets slowly
             stop = min((piece.last for piece in before[row] if piece.last >= from_here), default=0)
             if stop:
                 run.ended[row] = min(run.ended[row], run.heard[row] + stop)
+                self._count_again(run, row, since)
 
-    def _met(self, run: _Run, row: int) -> int | None:
-        """Return the tape's row, from its seam, where a segment meets what was computed before."""
+    def _since(self, run: _Run, row: int) -> int:
+        """Return the tape's newest row, from the seam of a segment."""
         newest = max(run.groups[0].lanes.hysteresis.trail)
-        since = newest - int(run.begin[row]) * self._path.oversampling
-        if since < 0:
-            return None
-        lanes = run.lanes_of(row, self._job.channels)
-        now = np.stack(
-            [group.lanes.hysteresis.trail[newest][:, lane] for group, lane in lanes], axis=1
-        )
-        for trail in reversed(self._batch.trails[run.segments[row]]):
-            then = trail.at(since)
-            if then is not None:
-                return None if states_differ(now, then) else since
-        return None
+        return newest - int(run.begin[row]) * self._path.oversampling
+
+    def _meets(self, run: _Run, row: int, since: int) -> bool:
+        """Say whether a segment has met what was computed before."""
+        states = [
+            group.lanes.hysteresis.newest().state[:, lane]
+            for group, lane in run.lanes_of(row, self._job.channels)
+        ]
+        then = self._batch.passed(int(run.segments[row]), since)
+        return then is not None and not states_differ(np.stack(states, axis=1), then[0])
+
+    def _count_again(self, run: _Run, row: int, since: int) -> None:
+        """Count the resets of a segment that ends early: up to there they are others."""
+        segment, factor = int(run.segments[row]), self._path.oversampling
+        then = self._batch.passed(segment, since)
+        if then is None or since < (run.counted[row] - run.begin[row]) * factor:
+            return
+        for channel, (group, lane) in enumerate(run.lanes_of(row, self._job.channels)):
+            tape = group.lanes.hysteresis
+            now = tape.newest().resets[lane] - tape.marked[run.counted[row] * factor].resets[lane]
+            self._batch.resets[segment, channel] += now - then[1][channel]
 
     def _give_all(self, run: _Run, given: int, filled: int, output: Samples) -> None:
         """Give what has come of each segment from row ``given`` on, its head excepted."""
@@ -385,26 +404,33 @@ class Work:
     def _note(self, run: _Run) -> None:
         """Note the states that the lanes of a run have passed."""
         factor = self._path.oversampling
-        trails = [np.stack([*group.lanes.hysteresis.trail.values()]) for group in run.groups]
         rows = np.array([*run.groups[0].lanes.hysteresis.trail])
-        states = np.concatenate(trails, axis=-1)
+        passed = [[*group.lanes.hysteresis.trail.values()] for group in run.groups]
+        states = np.concatenate([np.stack([m.state for m in marks]) for marks in passed], axis=-1)
+        resets = np.concatenate([np.stack([m.resets for m in marks]) for marks in passed], axis=-1)
         channels = self._job.channels
         for row, segment in enumerate(run.segments.tolist()):
+            begin = int(run.begin[row]) * factor
+            own = slice(row * channels, (row + 1) * channels)
+            counted = resets[:, own].copy()
             for channel, (group, lane) in enumerate(run.lanes_of(row, channels)):
                 self._note_lane(run, row, group, lane, channel)
-            own = states[:, :, row * channels : (row + 1) * channels].copy()
-            trail = Trail(rows - int(run.begin[row]) * factor, own)
+                before = group.lanes.hysteresis.marked.get(int(run.counted[row]) * factor)
+                counted[:, channel] -= 0.0 if before is None else before.resets[lane]
+            trail = Trail(rows - begin, states[:, :, own].copy(), counted)
             self._batch.trails[segment].append(trail)
 
     def _note_lane(self, run: _Run, row: int, group: _Group, lane: int, channel: int) -> None:
         batch, factor, segment = self._batch, self._path.oversampling, int(run.segments[row])
         marked = group.lanes.hysteresis.marked
-        at_begin = marked[int(run.begin[row]) * factor]
-        batch.begins[segment, :, channel] = at_begin.state[:, lane]
+        batch.begins[segment, :, channel] = marked[int(run.begin[row]) * factor].state[:, lane]
         at_end = marked.get(int(run.end[row]) * factor)
         if at_end is not None:
             batch.ends[segment, :, channel] = at_end.state[:, lane]
-            batch.resets[segment, channel] = at_end.resets[lane] - at_begin.resets[lane]
+        counted = marked.get((int(run.end[row]) + FILTER_REACH) * factor)
+        if counted is not None:
+            before = marked[int(run.counted[row]) * factor].resets[lane]
+            batch.resets[segment, channel] = counted.resets[lane] - before
         handed_over = int(self._handed_over(run)[row])
         passed = marked.get(handed_over * factor)
         if run.begin[row] < handed_over <= run.end[row] and passed is not None:
