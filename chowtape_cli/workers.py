@@ -54,11 +54,14 @@ def workers(jobs: int) -> Iterator[ProcessPoolExecutor]:
 
 def ask(pool: ProcessPoolExecutor, function: Callable[..., Any], *arguments: Any) -> Future[Any]:
     """Have a pool do something; raises BrokenProcessPool where one of its workers was killed."""
-    try:
-        return pool.submit(function, *arguments)
-    except (OSError, ValueError):
-        # it may break amid the spawning of a worker, whose pipes are closed then; it says so now
-        return pool.submit(function, *arguments)
+    for _ in range(2):
+        try:
+            return pool.submit(function, *arguments)
+        except (OSError, ValueError) as error:
+            # it may break amid the spawning of a worker, whose pipes are closed then; it says so
+            # the next time, but for a worker that is killed as early as that one
+            reason = error
+    raise BrokenProcessPool("a worker was killed while it was started") from reason
 
 
 _HELD_BACK = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP")

@@ -37,6 +37,7 @@ from chowtape_cli.dsp.jiles_atherton import coefficients
 from chowtape_cli.dsp.kernels import LANES
 from chowtape_cli.dsp.kernels.textbook import textbook_newton
 from chowtape_cli.dsp.path import SignalPath
+from chowtape_cli.dsp.work import Work
 from chowtape_cli.engine import Recording, Tally, render_blocks
 from chowtape_cli.errors import SampleError
 from chowtape_cli.neural.catalogue import load_any
@@ -87,9 +88,11 @@ CASES = (
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("case", CASES)
-def test_segments_give_what_one_run_gives(mode: str, case: str) -> None:
+def test_segments_give_what_one_run_gives(
+    monkeypatch: pytest.MonkeyPatch, mode: str, case: str
+) -> None:
     x = hard_case(case)
-    assert len(x) > 2 * segments.AMPLE
+    monkeypatch.setattr(segments, "AMPLE", len(x) // 16)
     if mode.startswith("rk") and case == "hot":
         x = x / 5.0  # past that the explicit solvers are chaotic: a last bit decides what follows
     result = render_array(x, RATE, RenderSettings(mode=mode, **BARE))
@@ -97,9 +100,10 @@ def test_segments_give_what_one_run_gives(mode: str, case: str) -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_segments_give_what_the_textbook_gives(case: str) -> None:
+def test_segments_give_what_the_textbook_gives(monkeypatch: pytest.MonkeyPatch, case: str) -> None:
     """The textbook solver: one channel after the other, eight fixed Newton steps."""
     x = hard_case(case)
+    monkeypatch.setattr(segments, "AMPLE", len(x) // 16)
     exact = np.empty(x.T.shape)
     for channel, field in enumerate(np.ascontiguousarray(x.T)):
         textbook_newton(field, exact[channel], *coefficients(0.5, 0.5, 0.5), 8)
@@ -114,13 +118,17 @@ def test_a_seam_that_disagrees_is_repaired_and_counted() -> None:
     assert plain.seam_repairs == 0
 
 
-@pytest.mark.parametrize("dc_block", [0.0, 1.0, 15.0, 35.0])
+@pytest.mark.parametrize(
+    ("dc_block", "channels"), [(0.0, 2), (1.0, 1), (1.0, 2), (15.0, 2), (35.0, 2)]
+)
 @pytest.mark.parametrize("factor", [1, 4])
 def test_every_filter_gets_the_past_it_needs(
-    monkeypatch: pytest.MonkeyPatch, dc_block: float, factor: int
+    monkeypatch: pytest.MonkeyPatch, dc_block: float, channels: int, factor: int
 ) -> None:
     """The whole path in short segments is what it is in one."""
-    x = hard_case("music")[: 3 * RATE] + 0.2
+    x = hard_case("music")[: 3 * RATE, :channels] + 0.2
+    monkeypatch.setattr(segments, "AMPLE", 16_384)
+    monkeypatch.setattr(segments, "SHORT", 16_384)
     settings = RenderSettings(oversampling=factor, dc_block=dc_block)
     pieces = render_array(x, RATE, settings).samples
     monkeypatch.setattr(segments, "SHORT", len(x))
@@ -156,6 +164,46 @@ def test_what_is_repaired_is_as_one_run_would_have_it(
     monkeypatch.setattr(segments, "SHORT", len(x))
     whole = render_array(x, RATE, settings)
     np.testing.assert_allclose(pieces.samples, whole.samples, rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize("dc_block", [0.0, 35.0])
+@pytest.mark.parametrize(
+    ("mode", "knob", "gain"), [("stn", 1.0, 23.0), ("nr8", 0.5, 24.0), ("rk2", 0.5, 40.0)]
+)
+def test_at_the_loudest_seams_hold_and_each_reset_is_counted_once(
+    monkeypatch: pytest.MonkeyPatch, mode: str, knob: float, gain: float, dc_block: float
+) -> None:
+    """There the networks' bound depends on how loud it was, and the solvers run away."""
+    x = music(8.0, RATE, 2, 1)
+    x[::2] += np.random.default_rng(0).normal(0.0, 1.0, (len(x) // 2, 2)) * (mode == "nr8")
+    settings = RenderSettings(
+        mode=mode, drive=knob, saturation=knob, bias=knob, input_gain=gain, dc_block=dc_block,
+        oversampling=1,
+    )  # fmt: skip
+    monkeypatch.setattr(segments, "LONGEST", 8192)
+    pieces = render_array(x, RATE, settings)
+    monkeypatch.setattr(segments, "SHORT", len(x))
+    whole = render_array(x, RATE, settings)
+    np.testing.assert_allclose(pieces.samples, whole.samples, rtol=0, atol=1e-8)
+    assert pieces.resets == whole.resets
+    assert (whole.resets > 0) == (mode != "stn")
+
+
+def test_where_the_tape_hardly_forgets_a_few_passes_are_enough(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What a segment ends in is foreseen; else each pass would put one seam right."""
+    x = 0.3 + np.random.default_rng(0).normal(0.0, 1e-5, (20 * RATE, 1))
+    monkeypatch.setattr(segments, "AMPLE", len(x) // 30)
+    passes: list[int] = []
+    prepare = Work._prepare
+    monkeypatch.setattr(
+        Work, "_prepare", lambda *given: (passes.append(len(given[1])), prepare(*given))[1]
+    )
+    result = render_array(x, RATE, RenderSettings(**BARE))
+    assert result.seam_repairs > 25
+    assert len(passes) <= 6, passes
+    np.testing.assert_allclose(result.samples, serial(x, "nr8"), rtol=0, atol=1e-8)
 
 
 @pytest.fixture(scope="module")

@@ -220,7 +220,9 @@ class Work:
     def _prepare(self, chosen: Frames, begin: Frames, known: dict[int, Samples]) -> _Run:
         end = begin + self._lengths[chosen]
         positions = np.array([self._tasks[segment].position for segment in chosen])
-        early = [segment in self._first and not self._opens(segment) for segment in chosen.tolist()]
+        before = np.clip(
+            -self._seams[chosen], 0, self._lengths[chosen]
+        )  # of the batch's own frames
         run = _Run(
             segments=chosen,
             starts=positions + self._seams[chosen] - begin - FILTER_REACH,
@@ -228,7 +230,7 @@ class Work:
             end=end,
             heard=begin + FILTER_REACH,
             ended=end + FILTER_REACH,
-            counted=begin + FILTER_REACH + self._layout.settle * np.array(early),
+            counted=begin + FILTER_REACH + before,
             groups=[],
         )
         channels = range(self._job.channels)
