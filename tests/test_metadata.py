@@ -169,7 +169,7 @@ def test_markers_go_to_aiff_and_back(chowtape: Run, tmp_path: Path) -> None:
     result = chowtape("render", "in.wav", "out.aiff", "--rate", 24_000)
     assert result.returncode == 0
     assert "out.aiff: its format can't hold bext, iXML, smpl" in result.stderr
-    assert "can't hold these tags: date" in result.stderr
+    assert "date" not in result.stderr
     marked = [(0, b"start"), (600, b"chorus"), (2400, b"")]
     assert cues_of(tmp_path / "out.aiff") == marked
     back = chowtape("render", "out.aiff", "back.wav", "--rate", 48_000)

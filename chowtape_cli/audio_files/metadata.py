@@ -77,6 +77,8 @@ def read_metadata(path: Path, container: str, rate: int, tags: dict[str, str]) -
             pieces, too_large = id3.read_id3(path)
         elif family:
             pieces = comments.read_comments(path)
+    if family == "MP3":
+        tags = tags | texts.tags_in(pieces)
     ours = _texts(pieces)
     readable = {name: text for name, text in tags.items() if not (name in ours and _LOST in text)}
     return Metadata(ours | readable, rate, tuple(pieces), tuple(too_large))

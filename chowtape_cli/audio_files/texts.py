@@ -53,6 +53,12 @@ def in_form_of(family: str, tags: dict[str, str], pieces: list[Piece]) -> Formed
     return _plain(tags, pieces)
 
 
+def tags_in(pieces: list[Piece]) -> dict[str, str]:
+    """Return the tags of an ID3 tag, by libsndfile's names."""
+    comments, _, _ = _said({}, [piece for piece in pieces if piece.name == "ID3"])
+    return {name.lower(): text for name, text in reversed(comments) if name.lower() in _KNOWN}
+
+
 def _names(pieces: list[Piece]) -> set[str]:
     return {piece.name for piece in pieces}
 
@@ -61,7 +67,9 @@ def _said(
     tags: dict[str, str], pieces: list[Piece]
 ) -> tuple[list[Comment], list[bytes], list[str]]:
     """Return comments, pictures, and the names of what is neither, whatever form they are in."""
-    comments, pictures, others = [], [], []
+    comments: list[Comment] = []
+    pictures: list[bytes] = []
+    others: list[str] = []
     for name, body in pieces:
         if name == "comments":
             comments += comments_in(body)
@@ -99,17 +107,27 @@ def _without_large_pictures(formed: Formed) -> Formed:
 def _with_id3(family: str, tags: dict[str, str], pieces: list[Piece]) -> Formed:
     """Return an ID3 tag as it is, or one that says what the container's own texts can't."""
     native = _NATIVE[family]
-    comments, pictures, _ = _said(tags, pieces)
-    others = [piece for piece in pieces if piece.name not in _FORMS]
     kept = [piece for piece in pieces if piece.name == "ID3"]
     if family == "MP3":
-        kept = [Piece("ID3", tag) for tag in map(whole_tag, dict(kept).values()) if tag]
-    names = [name.lower() for name, _ in comments if name.upper() != _OF_THE_CODING]
-    if not kept and (pictures or len(set(names)) < len(names) or not native.issuperset(names)):
-        kept = [Piece("ID3", tag)] if (tag := tag_of(comments, pictures)) else []
-    lost = {name for name in tags if name not in native and not (kept and name in names)}
-    written = {name: text for name, text in tags.items() if name in native | lost}
-    return Formed(written, others + kept, [])
+        kept = [Piece("ID3", tag) for _, body in kept[:1] if (tag := whole_tag(body))]
+    if kept:
+        names = _tag_names(read_texts(kept[0].body).comments)
+    else:
+        comments, pictures, _ = _said(tags, pieces)
+        names = _tag_names(comments)
+        if pictures or len(set(names)) < len(names) or not native.issuperset(names):
+            kept = [Piece("ID3", tag)] if (tag := tag_of(comments, pictures)) else []
+    pieces = [piece for piece in pieces if piece.name not in _FORMS] + kept
+    unsaid = [name for name in tags if not (kept and name in names)]
+    if family == "MP3":
+        return Formed({}, pieces, [name.upper() for name in unsaid])
+    written = {name: text for name, text in tags.items() if name in native or name in unsaid}
+    return Formed(written, pieces, [])
+
+
+def _tag_names(comments: list[Comment]) -> list[str]:
+    """Return the names of comments as libsndfile spells them."""
+    return [name.lower() for name, _ in comments if name.upper() != _OF_THE_CODING]
 
 
 def _plain(tags: dict[str, str], pieces: list[Piece]) -> Formed:
