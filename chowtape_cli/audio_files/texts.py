@@ -23,6 +23,7 @@ _NATIVE = {
     "AIFF": frozenset({"title", "copyright", "software", "artist", "comment"}),
     "MP3": frozenset[str](),  # what LAME makes of them is mojibake, or cut to 30 bytes
 }
+_LONGEST_TAG = 8192  # bytes: all that libsndfile writes must fit into 100 KiB
 _OF_THE_CODING = "ENCODER"
 _FORMS = ("comments", "PICTURE", "ID3")
 
@@ -43,14 +44,22 @@ class Formed(NamedTuple):
 
 def in_form_of(family: str, tags: dict[str, str], pieces: list[Piece]) -> Formed:
     """Return the texts and pictures of a source as a family of containers holds them."""
-    found = {piece.name for piece in pieces}
     if family in ("FLAC", "OGG"):
-        formed = _vorbis(tags, pieces) if "ID3" in found else Formed(tags, pieces, [])
-        formed = formed._replace(tags={} if "comments" in _names(formed.pieces) else formed.tags)
-        return _without_large_pictures(formed) if family == "FLAC" else formed
-    if family in _NATIVE:
-        return _with_id3(family, tags, pieces)
-    return _plain(tags, pieces)
+        formed = _vorbis(tags, pieces)
+        formed = _without_large_pictures(formed) if family == "FLAC" else formed
+    elif family in _NATIVE:
+        formed = _with_id3(family, tags, pieces)
+    else:
+        formed = _plain(tags, pieces)
+    long = _long(formed.tags)
+    short = {name: text for name, text in formed.tags.items() if name not in long}
+    return formed._replace(tags=short, lost=[*formed.lost, *map(str.upper, sorted(long))])
+
+
+def _long(tags: dict[str, str]) -> set[str]:
+    """Return the names of tags that libsndfile can't be given."""
+    return {name for name, text in tags.items()
+            if len(text.encode("utf-8", "replace")) > _LONGEST_TAG}  # fmt: skip
 
 
 def tags_in(pieces: list[Piece]) -> dict[str, str]:
@@ -86,10 +95,15 @@ def _said(
 
 def _vorbis(tags: dict[str, str], pieces: list[Piece]) -> Formed:
     """Return an ID3 tag, and what the file says beside it, as comments and pictures."""
+    found = _names(pieces)
+    if "comments" in found:
+        return Formed({}, pieces, [])
+    if "ID3" not in found and not _long(tags):
+        return Formed(tags, pieces, [])
     comments, pictures, others = _said(tags, pieces)
     left = [piece for piece in pieces if piece.name != "ID3"]
     left += [comments_piece(comments)] if comments else []
-    return Formed(tags, left + [Piece("PICTURE", body) for body in pictures], others)
+    return Formed({}, left + [Piece("PICTURE", body) for body in pictures], others)
 
 
 def _without_large_pictures(formed: Formed) -> Formed:
@@ -106,7 +120,7 @@ def _without_large_pictures(formed: Formed) -> Formed:
 
 def _with_id3(family: str, tags: dict[str, str], pieces: list[Piece]) -> Formed:
     """Return an ID3 tag as it is, or one that says what the container's own texts can't."""
-    native = _NATIVE[family]
+    native = _NATIVE[family] - _long(tags)
     kept = [piece for piece in pieces if piece.name == "ID3"]
     if family == "MP3":
         kept = [Piece("ID3", tag) for _, body in kept[:1] if (tag := whole_tag(body))]
