@@ -317,10 +317,11 @@ JPEG = b"\xff\xd8\xff\0" + bytes(range(256))
 
 
 def tags_of(path: Path) -> tuple[str | None, str | None, list[str], bytes]:
-    """Return title, date, what MOOD says, and the cover, as TinyTag finds them."""
+    """Return title, date, every SCENE, and the cover, as TinyTag finds them."""
     tag = TinyTag.get(path, image=True)
     cover = tag.images.any
-    return tag.title, tag.year, tag.other.get("mood", []), cover.data if cover else b""
+    scenes = "\0".join(tag.other["scene"]).split("\0")  # TinyTag leaves those of a TXXX together
+    return tag.title, tag.year, scenes, cover.data if cover else b""
 
 
 def test_vorbis_comments_and_pictures_become_an_id3_tag(chowtape: Run, tmp_path: Path) -> None:
@@ -328,7 +329,7 @@ def test_vorbis_comments_and_pictures_become_an_id3_tag(chowtape: Run, tmp_path:
         file.write(music(0.5, 44_100))
     block = struct.pack(">II10sII", 3, 10, b"image/jpeg", 0, 0) + bytes(12)
     block += struct.pack(">I", len(JPEG)) + JPEG
-    texts = [f"TITLE={LONG}", "title=Two", "DATE=1948-01-02", "MOOD=warm", "MOOD=calm"]
+    texts = [f"TITLE={LONG}", "title=Two", "DATE=1948-01-02", "SCENE=warm", "SCENE=calm"]
     add_comments(tmp_path / "bare.flac", [text.encode() for text in texts], block, "in.flac")
     assert chowtape("render", "bare.flac", "bare.mp3").returncode == 0
     for name in ("out.mp3", "out.wav", "out.rf64", "out.aiff"):
@@ -340,7 +341,7 @@ def test_vorbis_comments_and_pictures_become_an_id3_tag(chowtape: Run, tmp_path:
         back = chowtape("render", name, "back.flac", "--overwrite")
         assert (back.returncode, back.stderr) == (0, ""), name
         content = (tmp_path / "back.flac").read_bytes()
-        for text in (f"TITLE={LONG}", "TITLE=Two", "DATE=1948-01-02", "MOOD=warm", "MOOD=calm"):
+        for text in (f"TITLE={LONG}", "TITLE=Two", "DATE=1948-01-02", "SCENE=warm", "SCENE=calm"):
             assert content.count(text.encode()) == 1, name
         assert block in content
     with sf.SoundFile(tmp_path / "out.mp3") as file:
@@ -368,32 +369,32 @@ TAGS = {
         2,
         *(name + len(body).to_bytes(3, "big") + body for name, body in (
             (b"TT2", b"\1" + LONG.encode("utf-16")), (b"TYE", b"\x001948"),
-            (b"TXX", b"\0MOOD\0warm"), (b"PIC", b"\0JPG\3cover\0" + JPEG))),
+            (b"TXX", b"\0SCENE\0warm"), (b"PIC", b"\0JPG\3cover\0" + JPEG))),
     ),
     "2.3 in UTF-16, unsynchronised": tag_of(
         3,
         b"".join(name + struct.pack(">IH", len(body), 0) + body for name, body in (
             (b"TIT2", b"\1" + LONG.encode("utf-16")), (b"TYER", b"\x001948"),
-            (b"TXXX", b"\1" + "MOOD\0".encode("utf-16") + "warm".encode("utf-16")),
+            (b"TXXX", b"\1" + "SCENE\0".encode("utf-16") + "warm".encode("utf-16")),
             (b"APIC", b"\1" + APIC + "cover\0".encode("utf-16") + JPEG),
         )).replace(b"\xff", b"\xff\0"), flags=0x80),
     "2.4 in UTF-16 without a mark": tag_of(
         4,
         frame(b"TIT2", b"\2" + LONG.encode("utf-16-be")), frame(b"TDRC", b"\x031948\0"),
-        frame(b"TXXX", b"\2" + "MOOD\0warm\0".encode("utf-16-be")),
+        frame(b"TXXX", b"\2" + "SCENE\0warm\0".encode("utf-16-be")),
         frame(b"APIC", b"\2" + APIC + "cover\0".encode("utf-16-be") + JPEG),
     ),
     "2.4 in UTF-8, each frame unsynchronised": tag_of(
         4,
         frame(b"TIT2", b"\3" + LONG.encode()), frame(b"TDRC", b"\x031948"),
-        frame(b"TXXX", bytes(3) + b"\5\3MOOD\0warm", 0x01),
+        frame(b"TXXX", bytes(3) + b"\5\3SCENE\0warm", 0x01),
         frame(b"APIC", (b"\3" + APIC + b"\0" + JPEG).replace(b"\xff", b"\xff\0"), 0x02),
     ),
     "2.4 with the sizes of 2.3, UTF-8 that says it is Latin-1": tag_of(
         4,
         *(name + struct.pack(">IH", len(body), 0) + body for name, body in (
             (b"TIT2", b"\0" + LONG.encode()), (b"APIC", b"\0" + APIC + b"\0" + JPEG),
-            (b"TDRC", b"\x001948"), (b"TXXX", b"\0MOOD\0warm"))),
+            (b"TDRC", b"\x001948"), (b"TXXX", b"\0SCENE\0warm"))),
     ),
 }  # fmt: skip
 
