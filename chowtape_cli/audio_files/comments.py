@@ -13,18 +13,14 @@ from pathlib import Path
 from typing import BinaryIO
 
 from chowtape_cli.audio_files import ogg
-from chowtape_cli.audio_files.pieces import MOST_BYTES, Piece
+from chowtape_cli.audio_files.pieces import MOST_BYTES, Comment, Piece, decoded
 from chowtape_cli.files import replace_beginning
 
 _COMMENT_BLOCK, _CUESHEET_BLOCK, _PICTURE_BLOCK = 4, 5, 6
-_LARGEST_BLOCK = (1 << 24) - 1
+LARGEST_BLOCK = (1 << 24) - 1
 _PICTURE = b"METADATA_BLOCK_PICTURE="
-_STALE = (b"REPLAYGAIN_", b"R128_")  # a loudness that the tape has changed
-# what soundfile reads of them
-_KNOWN = frozenset({
-    "TITLE", "COPYRIGHT", "SOFTWARE", "ENCODER", "ARTIST", "COMMENT", "DATE", "ALBUM", "LICENSE",
-    "TRACKNUMBER", "GENRE",
-})  # fmt: skip
+STALE = (b"REPLAYGAIN_", b"R128_")  # a loudness that the tape has changed
+_MOST_COMMENTS = 1 << 16
 
 
 def read_comments(path: Path) -> list[Piece]:
@@ -75,12 +71,12 @@ def _entries(block: bytes) -> Iterator[bytes]:
     position = 4 + int.from_bytes(block[:4], "little")  # behind the name of the encoder
     count = int.from_bytes(block[position : position + 4], "little")
     position += 4
-    for _ in range(count):
+    for _ in range(min(count, _MOST_COMMENTS)):
         size = int.from_bytes(block[position : position + 4], "little")
         text = block[position + 4 : position + 4 + size]
         if position + 4 > len(block) or len(text) < size:
             return
-        if not text.upper().startswith(_STALE):
+        if not text.upper().startswith(STALE):
             yield text
         position += 4 + size
 
@@ -90,12 +86,16 @@ def _packed(texts: list[bytes]) -> bytes:
     return len(texts).to_bytes(4, "little") + sized
 
 
-def unknown_comments(body: bytes) -> Iterator[str]:
-    """Yield the names of comments that are more than the text tags that every format knows."""
-    for text in _entries(bytes(4) + body):
-        name = text.split(b"=")[0].decode("ascii", "replace").upper()
-        if name not in _KNOWN:
-            yield name
+def comments_in(body: bytes) -> list[Comment]:
+    """Return the comments of a piece, in order."""
+    halves = (text.partition(b"=") for text in _entries(bytes(4) + body))
+    return [Comment(name.decode("ascii", "replace"), decoded(text)) for name, _, text in halves]
+
+
+def comments_piece(comments: list[Comment]) -> Piece:
+    """Return comments as a piece."""
+    texts = (f"{name}={text}" for name, text in comments)
+    return Piece("comments", _packed([text.encode("utf-8", "replace") for text in texts]))
 
 
 def write_flac_blocks(path: Path, pieces: list[Piece]) -> bool:
@@ -116,13 +116,13 @@ def write_flac_blocks(path: Path, pieces: list[Piece]) -> bool:
             blocks.append((_COMMENT_BLOCK, vendor + body))
         else:
             blocks.append((_PICTURE_BLOCK if name == "PICTURE" else _CUESHEET_BLOCK, body))
-    if max(len(body) for _, body in blocks) > _LARGEST_BLOCK:
+    if max(len(body) for _, body in blocks) > LARGEST_BLOCK:
         return False
-    header = b"fLaC"
+    header = [b"fLaC"]
     for i, (kind, body) in enumerate(blocks, 1):
         last = 0x80 if i == len(blocks) else 0
-        header += bytes([kind | last]) + len(body).to_bytes(3, "big") + body
-    replace_beginning(path, length, header)
+        header += [bytes([kind | last]) + len(body).to_bytes(3, "big"), body]
+    replace_beginning(path, length, b"".join(header))
     return True
 
 

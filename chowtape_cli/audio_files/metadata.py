@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 
-from chowtape_cli.audio_files import chunks, comments, id3, timeline
-from chowtape_cli.audio_files.pieces import Piece, subchunks
+from chowtape_cli.audio_files import chunks, comments, id3, texts, timeline
+from chowtape_cli.audio_files.pieces import Piece, decoded, subchunks
 
 _FAMILIES = {
     "WAV": "RIFF", "WAVEX": "RIFF", "RF64": "RIFF", "AIFF": "AIFF", "FLAC": "FLAC", "OGG": "OGG",
@@ -38,14 +38,12 @@ class Metadata:
     Attributes:
         tags: title, artist and the like, by libsndfile's names.
         rate: sample rate in Hz that positions count in; 0 where nothing does.
-        family: the containers that share a way to hold pieces: ``RIFF``, ``AIFF`` ...
         pieces: all that was found, in the order of the file.
         too_large: names of what was left where it is.
     """
 
     tags: dict[str, str] = field(default_factory=dict)
     rate: int = 0
-    family: str = ""
     pieces: tuple[Piece, ...] = ()
     too_large: tuple[str, ...] = ()
 
@@ -76,31 +74,25 @@ def read_metadata(path: Path, container: str, rate: int, tags: dict[str, str]) -
         if family in ("RIFF", "AIFF"):
             pieces, too_large = chunks.read_chunks(path)
         elif family == "MP3":
-            pieces = id3.read_id3(path)
+            pieces, too_large = id3.read_id3(path)
         elif family:
             pieces = comments.read_comments(path)
+    if family == "MP3":
+        tags = tags | texts.tags_in(pieces)
     ours = _texts(pieces)
     readable = {name: text for name, text in tags.items() if not (name in ours and _LOST in text)}
-    return Metadata(ours | readable, rate, family, tuple(pieces), tuple(too_large))
+    return Metadata(ours | readable, rate, tuple(pieces), tuple(too_large))
 
 
 def _texts(pieces: list[Piece]) -> dict[str, str]:
     """Return the tags in a LIST/INFO; in an RF64, libsndfile reads none that follow the audio."""
     return {
-        _INFO_TAGS[name]: _decoded(body[start : start + size].split(b"\0")[0])
+        _INFO_TAGS[name]: decoded(body[start : start + size].split(b"\0")[0])
         for kind, body in pieces
         if kind == "INFO"
         for name, start, size in subchunks(body)
         if name in _INFO_TAGS
     }
-
-
-def _decoded(text: bytes) -> str:
-    """Return a text in the encoding that it most likely has: UTF-8, or what Windows wrote."""
-    for encoding in ("utf-8", "cp1252"):
-        with contextlib.suppress(UnicodeDecodeError):
-            return text.decode(encoding)
-    return text.decode("latin-1")
 
 
 def carried(metadata: Metadata, container: str, rate: int) -> Carried:
@@ -112,28 +104,24 @@ def carried(metadata: Metadata, container: str, rate: int) -> Carried:
         pieces = timeline.markers_for_aiff(pieces)
     elif family == "RIFF":
         pieces = timeline.markers_for_wav(pieces)
+    tags, pieces, lost = texts.in_form_of(family, metadata.tags, pieces)
     held = _HELD.get(family, frozenset())
     if ratio != 1:
         held -= {"CUESHEET"}  # it counts in the sectors of a disc
     kept = [piece for piece in pieces if piece.name in held]
-    lost = [name for piece in pieces if piece.name not in held
-            for name in _lost_names(piece, metadata.family)]  # fmt: skip
-    texts = {"INFO", "comments", *_AIFF_TEXTS, *(("ID3",) if family == "MP3" else ())}
-    has_texts = any(piece.name in texts for piece in kept)
+    lost += [name for piece in pieces if piece.name not in held for name in _lost_names(piece)]
+    if any(piece.name in ("INFO", *_AIFF_TEXTS) for piece in kept):
+        tags = {}
     too_large = list(dict.fromkeys(metadata.too_large))
-    return Carried({} if has_texts else metadata.tags, kept, list(dict.fromkeys(lost)), too_large)
+    return Carried(tags, kept, list(dict.fromkeys(lost)), too_large)
 
 
-def _lost_names(piece: Piece, family: str) -> Iterator[str]:
-    """Yield what is lost with a piece: of texts, only what does not go through libsndfile."""
+def _lost_names(piece: Piece) -> Iterator[str]:
+    """Yield what is lost with a piece: of texts, only what is not a tag."""
     if piece.name == "INFO":
         for name, _, _ in subchunks(piece.body):
             if name not in _INFO_TAGS:
                 yield name.decode("ascii", "replace")
-    elif piece.name == "comments":
-        yield from comments.unknown_comments(piece.body)
-    elif piece.name == "ID3" and family == "MP3":
-        yield from id3.unknown_frames(piece.body)
     elif piece.name not in _AIFF_TEXTS:
         yield piece.name
 

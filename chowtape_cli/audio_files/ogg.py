@@ -45,7 +45,7 @@ def replace_comment_packet(path: Path, comments: bytes) -> None:
 def _packets(file: BinaryIO, count: int) -> tuple[list[bytes], int]:
     """Return the first packets of the first stream, and where the page ends that ends them."""
     packets: list[bytes] = []
-    begun = b""
+    begun = bytearray()
     serial = None
     while len(packets) < count and file.tell() < MOST_BYTES:
         header = file.read(_PAGE_HEADER_BYTES)
@@ -61,8 +61,8 @@ def _packets(file: BinaryIO, count: int) -> tuple[list[bytes], int]:
             begun += body[position : position + size]
             position += size
             if size < 255:
-                packets.append(begun)
-                begun = b""
+                packets.append(bytes(begun))
+                begun.clear()
     return packets[:count], file.tell()
 
 
@@ -72,13 +72,13 @@ def _pages(packets: list[bytes], serial: bytes) -> bytes:
     for packet in packets:
         for start in range(0, len(packet) + 1, 255):
             segments.append((packet[start : start + 255], start + 255 > len(packet)))
-    pages, continued = b"", False
+    pages, continued = [], False
     for start in range(0, len(segments), 255):
         page = segments[start : start + 255]
         ended = any(ends for _, ends in page)
         # a page on which no packet ends has no position in the audio: -1
         header = b"OggS\0" + bytes([_CONTINUED * continued]) + (bytes(8) if ended else b"\xff" * 8)
         header += serial + bytes(8) + bytes([len(page)]) + bytes(len(part) for part, _ in page)
-        pages += header + b"".join(part for part, _ in page)
+        pages += [header, *(part for part, _ in page)]
         continued = not page[-1][1]
-    return pages
+    return b"".join(pages)

@@ -1,7 +1,8 @@
-"""A piece of metadata, and the small chunks that RIFF's lists are made of."""
+"""A piece of metadata, a text, and the small chunks that RIFF's lists are made of."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -18,6 +19,26 @@ class Piece(NamedTuple):
 
     name: str
     body: bytes
+
+
+class Comment(NamedTuple):
+    """A text about the audio.
+
+    Attributes:
+        name: what it is, as Vorbis comments call it: ``TITLE``, ``ARTIST`` ...
+        text: its value.
+    """
+
+    name: str
+    text: str
+
+
+def decoded(text: bytes) -> str:
+    """Return a text in the encoding that it most likely has: UTF-8, or what Windows wrote."""
+    for encoding in ("utf-8", "cp1252"):
+        with contextlib.suppress(UnicodeDecodeError):
+            return text.decode(encoding)
+    return text.decode("latin-1")
 
 
 def subchunks(body: bytes) -> Iterator[tuple[bytes, int, int]]:
