@@ -14,6 +14,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from chowtape_cli.errors import WorkerError
+
 # One thread of linear algebra a worker: a result must not depend on how many cores there are.
 _ONE_THREAD = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
 
@@ -28,9 +30,11 @@ def workers(jobs: int) -> Iterator[ProcessPoolExecutor]:
     before = {name: os.environ.get(name) for name in _ONE_THREAD}
     os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
     method = "fork" if _has_one_thread() else "spawn"
-    pool = ProcessPoolExecutor(
-        jobs, mp_context=multiprocessing.get_context(method), initializer=_live_as_a_worker
-    )
+    context = multiprocessing.get_context(method)
+    try:
+        pool = ProcessPoolExecutor(jobs, mp_context=context, initializer=_live_as_a_worker)
+    except OSError as error:
+        raise _unable(error) from error
     try:
         # one may be killed as early as this: whoever asks it for something will be told
         with signals_held_back(), suppress(BrokenProcessPool):
@@ -57,11 +61,17 @@ def ask(pool: ProcessPoolExecutor, function: Callable[..., Any], *arguments: Any
     for _ in range(2):
         try:
             return pool.submit(function, *arguments)
-        except (OSError, ValueError) as error:
+        except (BrokenPipeError, ValueError) as error:
             # it may break amid the spawning of a worker, whose pipes are closed then; it says so
             # the next time, but for a worker that is killed as early as that one
-            reason = error
+            reason: Exception = error
+        except OSError as error:
+            raise _unable(error) from error
     raise BrokenProcessPool("a worker was killed while it was started") from reason
+
+
+def _unable(error: OSError) -> WorkerError:
+    return WorkerError(f"no worker process can be started ({error.strerror}); give --jobs 1")
 
 
 _HELD_BACK = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP")

@@ -20,6 +20,7 @@ import pytest
 CHOWTAPE = (sys.executable, "-m", "chowtape_cli")
 COMPILING = "chowtape: compiling the kernels for this processor, this once\n"
 PATIENCE = 300  # seconds: no test waits for a speed, only for an end
+_CHILDHOOD = 0.03  # seconds after which a process that was started is what it is to be
 # Has a process find out its largest resident size in KiB. The figure of `getrusage` will not do: it
 # starts from the size of whoever started the process.
 PEAK = (
@@ -160,12 +161,19 @@ def kill(pid: int) -> bool:
 
 
 def kill_until_end(process: Process, victims: Callable[[], Iterable[int]]) -> set[int]:
-    """Kill whoever is named, again and again, until a process has ended; return who was killed."""
+    """Kill whoever is named, again and again, until a process has ended; return who was killed.
+
+    Nobody is killed at once: before it has become what it is to be, a resource tracker looks like
+    a worker.
+    """
     killed = set()
+    seen: dict[int, float] = {}
     deadline = time.monotonic() + PATIENCE
     while process.poll() is None:
-        killed |= {pid for pid in victims() if kill(pid)}
-        assert time.monotonic() < deadline, f"waited for {PATIENCE} s"
+        now = time.monotonic()
+        grown = {pid for pid in victims() if now - seen.setdefault(pid, now) > _CHILDHOOD}
+        killed |= {pid for pid in grown if kill(pid)}
+        assert now < deadline, f"waited for {PATIENCE} s"
         time.sleep(0.001)
     return killed
 

@@ -9,7 +9,8 @@ from chowtape_cli.audio_files.pieces import MOST_BYTES
 from chowtape_cli.files import replace_beginning
 
 _PAGE_HEADER_BYTES = 27
-_CONTINUED = 1
+_MOST_PAGE_BYTES = _PAGE_HEADER_BYTES + 255 + 255 * 255
+_CONTINUED, _LAST = 1, 4  # flags of a page
 # how the packet of comments begins, how many packets come before the audio, how it ends
 _CODECS = {b"\x03vorbis": (3, b"\x01"), b"OpusTags": (2, b"")}
 
@@ -21,6 +22,20 @@ def comment_packet(file: BinaryIO) -> bytes | None:
         if len(packets) == 2 and packets[1].startswith(mark):
             return packets[1][len(mark) :]
     return None
+
+
+def has_its_end(path: Path) -> bool:
+    """Say whether the last page of a file is whole and ends its stream."""
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(0, size - _MOST_PAGE_BYTES))
+        tail = file.read()
+    header = tail[tail.rfind(b"OggS") :]
+    if len(header) < _PAGE_HEADER_BYTES:
+        return False
+    lacing = header[_PAGE_HEADER_BYTES : _PAGE_HEADER_BYTES + header[26]]
+    whole = len(header) == _PAGE_HEADER_BYTES + header[26] + sum(lacing)
+    return whole and bool(header[5] & _LAST)
 
 
 def replace_comment_packet(path: Path, comments: bytes) -> None:

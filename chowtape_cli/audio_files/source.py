@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from chowtape_cli.audio_files.chunks import audio_offset
 from chowtape_cli.audio_files.formats import WAV_FAMILY, AudioInfo, packing_of, reason_of
 from chowtape_cli.audio_files.metadata import read_metadata
+from chowtape_cli.audio_files.ogg import has_its_end
 from chowtape_cli.audio_files.place import POSSIBLE, SourcePlace
 from chowtape_cli.dsp.coding import FLOAT64, extent
 from chowtape_cli.errors import AudioFileError, SampleError
@@ -229,7 +230,9 @@ def _check_whole(path: Path, log: str) -> None:
     riff = re.search(r"^riff : (\d+) \(should be (\d+)\)", log, re.M)  # W64
     if riff and int(riff[1]) > int(riff[2]):
         raise _cut_off(path, f"{riff[1]} bytes", riff[2])
-    if re.search(r"without an End-Of-Stream|lacks an end-of-stream|Junk after the last page", log):
+    unended = r"without an End-Of-Stream|lacks an end-of-stream|Junk after the last page"
+    # libsndfile says so of very short ones too, whatever their last page says
+    if re.search(unended, log) and not has_its_end(path):
         raise AudioFileError(f"{shown(path)}: is cut off; get a whole copy of it")
     if re.search(r"Corrupted bitstream|reports a hole", log):  # Ogg; shows when it is read
         raise AudioFileError(f"{shown(path)}: is damaged inside; get a whole copy of it")
