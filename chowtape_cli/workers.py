@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 import signal
@@ -61,17 +62,20 @@ def ask(pool: ProcessPoolExecutor, function: Callable[..., Any], *arguments: Any
     for _ in range(2):
         try:
             return pool.submit(function, *arguments)
-        except (BrokenPipeError, ValueError) as error:
+        except (OSError, ValueError) as error:
+            if getattr(error, "errno", None) in _TOO_MANY:
+                raise _unable(error) from error
             # it may break amid the spawning of a worker, whose pipes are closed then; it says so
             # the next time, but for a worker that is killed as early as that one
-            reason: Exception = error
-        except OSError as error:
-            raise _unable(error) from error
+            reason = error
     raise BrokenProcessPool("a worker was killed while it was started") from reason
 
 
-def _unable(error: OSError) -> WorkerError:
-    return WorkerError(f"no worker process can be started ({error.strerror}); give --jobs 1")
+_TOO_MANY = (errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE)  # processes, or open files
+
+
+def _unable(error: Exception) -> WorkerError:
+    return WorkerError(f"no worker process can be started ({error}); give --jobs 1")
 
 
 _HELD_BACK = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP")
