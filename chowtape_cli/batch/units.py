@@ -271,6 +271,7 @@ def _render_beside(
                 with _blamed(item, reports):
                     surveyed.append(_surveyed(item, ready, job, stack))
                     lanes += job.lanes
+            surveyed.sort(key=lambda one: one.batch.cuts.longest)  # alike ones share lanes
             if surveyed:
                 tasks, batches = [one.task for one in surveyed], [one.batch for one in surveyed]
                 render_beside(surveyed[0].job, tasks, batches)

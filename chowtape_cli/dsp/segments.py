@@ -148,6 +148,11 @@ class Cuts(NamedTuple):
     lead_ins: NDArray[np.int64]
     silent: NDArray[np.bool_]
 
+    @property
+    def longest(self) -> int:
+        """Frames of the longest segment, with what it starts early."""
+        return int((self.lead_ins + self.lengths).max())
+
 
 def travelled(
     block: NDArray[np.float64],

@@ -77,6 +77,17 @@ class _Run:
         return bool(self.ended[row] == self.end[row] + FILTER_REACH)
 
 
+def _passed(group: _Group) -> tuple[Frames, Samples, Samples]:
+    """Return the rows that a group's lanes have passed, and states and resets there."""
+    trail = group.lanes.hysteresis.trail
+    marks = [*trail.values()]
+    return (
+        np.array([*trail]),
+        np.stack([mark.state for mark in marks]),
+        np.stack([mark.resets for mark in marks]),
+    )
+
+
 class Work:
     """Computes the segments of batches, and those again whose state at their seam was wrong.
 
@@ -289,8 +300,10 @@ class Work:
                 self._fill(run, at, source)
             ready = 0
             for group in run.groups:
-                wet = self._push(group, source, at, given)
                 heard, ended = run.heard[group.rows] - given, run.ended[group.rows] - given
+                if (ended <= 0).all():
+                    continue
+                wet = self._push(group, source, at, given)
                 scatter(wet, group.rows * room + filled, group.channels, heard, ended, output)
                 ready = len(wet)
             given += ready
@@ -346,7 +359,8 @@ class Work:
 
     def _since(self, run: _Run, row: int) -> int:
         """Return the tape's newest row, from the seam of a segment."""
-        newest = max(run.groups[0].lanes.hysteresis.trail)
+        group, _ = run.lanes_of(row, self._job.channels)[0]
+        newest = max(group.lanes.hysteresis.trail)
         return newest - int(run.begin[row]) * self._path.oversampling
 
     def _meets(self, run: _Run, row: int, since: int) -> bool:
@@ -405,21 +419,20 @@ class Work:
 
     def _note(self, run: _Run) -> None:
         """Note the states that the lanes of a run have passed."""
-        factor = self._path.oversampling
-        rows = np.array([*run.groups[0].lanes.hysteresis.trail])
-        passed = [[*group.lanes.hysteresis.trail.values()] for group in run.groups]
-        states = np.concatenate([np.stack([m.state for m in marks]) for marks in passed], axis=-1)
-        resets = np.concatenate([np.stack([m.resets for m in marks]) for marks in passed], axis=-1)
-        channels = self._job.channels
+        factor, channels = self._path.oversampling, self._job.channels
+        passed = {id(group): _passed(group) for group in run.groups}
         for row, segment in enumerate(run.segments.tolist()):
-            begin = int(run.begin[row]) * factor
-            own = slice(row * channels, (row + 1) * channels)
-            counted = resets[:, own].copy()
-            for channel, (group, lane) in enumerate(run.lanes_of(row, channels)):
+            begin, counted = int(run.begin[row]) * factor, int(run.counted[row]) * factor
+            lanes = run.lanes_of(row, channels)
+            rows = min((passed[id(group)][0] for group, _ in lanes), key=len)
+            states, resets = [], []
+            for channel, (group, lane) in enumerate(lanes):
                 self._note_lane(run, row, group, lane, channel)
-                before = group.lanes.hysteresis.marked.get(int(run.counted[row]) * factor)
-                counted[:, channel] -= 0.0 if before is None else before.resets[lane]
-            trail = Trail(rows - begin, states[:, :, own].copy(), counted)
+                before = group.lanes.hysteresis.marked.get(counted)
+                _, of_states, of_resets = passed[id(group)]
+                states.append(of_states[: len(rows), :, lane])
+                resets.append(of_resets[: len(rows), lane] - (before.resets[lane] if before else 0))
+            trail = Trail(rows - begin, np.stack(states, axis=-1), np.stack(resets, axis=-1))
             self._batch.trails[segment].append(trail)
 
     def _note_lane(self, run: _Run, row: int, group: _Group, lane: int, channel: int) -> None:
