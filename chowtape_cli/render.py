@@ -53,7 +53,8 @@ class FileReport:
             ``pending`` (the batch ended before).
         error: what went wrong, for ``failed`` and ``outdated``.
         settings: those that made it, by their names; None where they are not known.
-        trim_db: gain after everything else, the same for all files of a set.
+        trim_db: gain after everything else that the output has, the same for all files of a set;
+            None where there is no output, or it is not known.
         rate: sample rate of the output in Hz.
         channels, frames: of the output.
         format, subtype: of the output, by libsndfile's names.
@@ -73,7 +74,7 @@ class FileReport:
     status: str
     error: str | None = None
     settings: dict[str, object] | None = None
-    trim_db: float = 0.0
+    trim_db: float | None = None
     rate: int | None = None
     channels: int | None = None
     frames: int | None = None

@@ -47,6 +47,7 @@ _PLANNED = ("source", "output", "audio", "written as", "settings")
 _MADE = ("output", "audio", "time", "x real time", "in", "out", "clips", "repairs")
 _COUNTED = ("guard", "resets", "settings")
 _TEXTS = ("source", "output", "written as", "settings")
+_THERE = ("rendered", "planned", "up to date", "skipped", "outdated")  # in the end
 _NAMES_AT_ONCE = 3
 _WIDE = 1000
 _WHAT = 9  # characters of "measuring" and "rendering"
@@ -229,10 +230,17 @@ def _sum(report: BatchReport) -> str:
         line += f"; {_duration(seconds)} of audio in {report.wall_seconds:.1f} s, "
         line += f"{speed:.0f} times real time"
     if report.trim_db:
-        line += f"; all turned down by {-report.trim_db:.2f} dB, so that none clips"
+        line += _turned_down(report)
     if report.unmeasured:
         line += f"; {report.unmeasured} not measured yet, which may lower the gain of the set"
     return line
+
+
+def _turned_down(report: BatchReport) -> str:
+    gains = [file.trim_db for file in report.files if file.status in _THERE]
+    others = sum(gain != report.trim_db for gain in gains)
+    what = f"turned down by {-report.trim_db:.2f} dB, so that none clips"
+    return f"; {what}, but for {others} made before" if others else f"; all {what}"
 
 
 def _rendered_seconds(report: BatchReport) -> float:

@@ -519,6 +519,29 @@ def test_a_dry_run_knows_the_gain_of_a_set_as_far_as_it_was_measured(
     assert "1 not measured yet" in more.stdout
 
 
+def test_a_set_keeps_one_gain_whatever_is_skipped(chowtape: Run, tmp_path: Path) -> None:
+    hot_set(tmp_path / "in", "PCM_24")
+    hot = ("render", "in", "out", "--headroom", "set", "--output-gain", 9)
+    first = json.loads(chowtape(*hot, "--json").stdout)["trim_db"]
+    (tmp_path / "out" / "0.wav").unlink()
+    write_wav(tmp_path / "in" / "0.wav", music(0.5, 44_100) * 0.7, subtype="PCM_24")
+    before = contents(tmp_path / "out")
+    for options in ((), ("--dry-run",)):  # which goes by what the first one has measured
+        refused = chowtape(*hot, "--skip-existing", "--json", *options)
+        assert refused.returncode == 1
+        (line,) = refused.stderr.splitlines()
+        assert f"2 of the files that --skip-existing would leave have {first:.2f} dB" in line
+        assert contents(tmp_path / "out") == before
+    partly = chowtape(*hot)
+    assert "2 outdated" in partly.stdout
+    assert "so that none clips, but for 2 made before" in partly.stdout
+    skipped = chowtape("render", "in", "out", "--skip-existing", "--json")
+    gains = [file["trim_db"] for file in json.loads(skipped.stdout)["files"]]
+    assert gains[0] != first
+    assert gains[1:] == [first, first]
+    assert "; all turned down" in chowtape(*hot, "--update").stdout
+
+
 def test_a_set_that_does_not_clip_is_left_at_its_level(chowtape: Run, tmp_path: Path) -> None:
     hot_set(tmp_path / "in", "PCM_24")
     result = chowtape("render", "in", "out", "--headroom", "set", "--json", "--output-gain", -9)

@@ -228,10 +228,28 @@ def _dry_run(request: BatchRequest, manifest: Manifest, items: Sequence[Item]) -
     if request.headroom:
         known = _known_gains(manifest, {item.place: _recipe(manifest, item) for item in items})
         trim_db, unmeasured = _lowest(known.values()), len(items) - len(known)
+        if not unmeasured:
+            _check_set(request, manifest, items, trim_db)
     files = [_planned(request, manifest, replace(item, trim_db=trim_db)) for item in items]
     return BatchReport(
         _unreadable(request) + files, request.sources.left_alone, trim_db, unmeasured
     )
+
+
+def _check_set(
+    request: BatchRequest, manifest: Manifest, items: Sequence[Item], trim_db: float
+) -> None:
+    """Raise FileError where outputs of a set are to stay that have another gain than it has now."""
+    if not (request.headroom and request.skip_existing):
+        return
+    known = (manifest.trim_db(item.place) for item in items)
+    others = [gain for gain in known if gain is not None and gain != trim_db]
+    if others:
+        gains = ", ".join(f"{gain:.2f} dB" for gain in sorted(set(others)))
+        raise FileError(
+            f"--headroom set: its gain is {trim_db:.2f} dB now, but {len(others)} of the files that "
+            f"--skip-existing would leave have {gains}; give --update or --overwrite instead"
+        )
 
 
 def _check_networks(needed: Iterable[RenderSettings]) -> None:
@@ -272,13 +290,13 @@ def _decided(
     if state == OUTDATED and wanted.made_from is None:  # whoever opens it will say why
         return item
     if state in (UP_TO_DATE, OUTDATED, UNKNOWN) and request.skip_existing:
-        return without(item, "skipped")
+        return without(item, "skipped", trim_db=manifest.trim_db(item.place))
     if state == UP_TO_DATE:
-        return without(item, "up to date")
+        return without(item, "up to date", trim_db=item.trim_db)
     if state == OUTDATED and not request.update:
         why = shown(", ".join(manifest.differences(item.place, wanted)))
         what = f"{shown(item.output)}: is outdated ({why}); give --update"
-        return without(item, "outdated", what)
+        return without(item, "outdated", what, trim_db=manifest.trim_db(item.place))
     if state == UNKNOWN:
         error = exists_already(output)
         if manifest.changed(item.place):
@@ -316,6 +334,7 @@ class _Run:
                 if self._request.headroom:
                     trim_db = self._find_headroom(items)
                 if self.stopped is None:
+                    _check_set(self._request, self._manifest, items, trim_db)
                     self._render([replace(item, trim_db=trim_db) for item in items])
             except (DiskFullError, ClusterError) as error:
                 if self._crew is None:  # nothing was begun

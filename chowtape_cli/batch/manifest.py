@@ -29,6 +29,7 @@ from chowtape_cli.settings import RenderSettings
 
 NAME = ".chowtape.jsonl"
 
+_OUTPUT = {"source": str, "settings": str, "trim_db": float, "status": str}  # kinds of values
 MISSING, UP_TO_DATE, OUTDATED, UNKNOWN = "missing", "up to date", "outdated", "unknown"
 
 
@@ -119,7 +120,7 @@ class Manifest:
     def _take(self, entry: Mapping[str, Any], line: str) -> None:
         """Keep a line; raise ValueError or the like where it does not say what it should."""
         for key, lines, kinds in (
-            ("output", self._outputs, {"source": str, "settings": str, "status": str}),
+            ("output", self._outputs, _OUTPUT),
             ("measured", self._gains, {"gain": float}),
             ("recipe", self._settings, {"settings": dict}),
         ):
@@ -148,6 +149,12 @@ class Manifest:
             return UNKNOWN
         same = finished and all(entry.get(key) == value for key, value in wanted.as_dict().items())
         return UP_TO_DATE if same else OUTDATED
+
+    def trim_db(self, place: str) -> float | None:
+        """Return the gain in dB that an output was given; None where that is not known."""
+        entry = self._entry(place)
+        ours, as_noted = _ours(entry, identity(self._folder / place))
+        return entry["trim_db"] if ours and as_noted else None
 
     def changed(self, place: str) -> bool:
         """Say whether an output that is UNKNOWN was made here, and changed by others since."""
