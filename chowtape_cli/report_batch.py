@@ -47,7 +47,8 @@ _PLANNED = ("source", "output", "audio", "written as", "settings")
 _MADE = ("output", "audio", "time", "x real time", "in", "out", "clips", "repairs")
 _COUNTED = ("guard", "resets", "settings")
 _TEXTS = ("source", "output", "written as", "settings")
-_THERE = ("rendered", "planned", "up to date", "skipped", "outdated")  # in the end
+_DONE = ("rendered", "up to date", "skipped")
+_THERE = (*_DONE, "planned", "outdated")  # in the end
 _NAMES_AT_ONCE = 3
 _WIDE = 1000
 _WHAT = 9  # characters of "measuring" and "rendering"
@@ -334,6 +335,16 @@ def print_batch_messages(
     if report.stopped is not None:
         left = sum(file.status == "pending" for file in report.files)
         print(f"chowtape: {shown(report.stopped)}; {left} files were not begun", file=sys.stderr)
+
+
+def interruption(report: BatchReport, *, overwrite: bool) -> str:
+    """Say how far a batch came that was interrupted, and how it goes on."""
+    done = sum(file.status in _DONE for file in report.files)
+    again = "--update instead of --overwrite goes" if overwrite else "the same command again goes"
+    return (
+        f"interrupted, {done} of {len(report.files)} files done; nothing half-written was left "
+        f"behind, and {again} on from here"
+    )
 
 
 def _complain(lines: Sequence[str]) -> None:

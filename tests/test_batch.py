@@ -295,11 +295,18 @@ def test_an_interrupted_batch_is_taken_up_where_it_was(
     chowtape: Run, start: Start, tmp_path: Path, hard_work: Path, sent: signal.Signals
 ) -> None:
     (tmp_path / "in").symlink_to(hard_work / "in")
-    process = start("render", "in", "out", "--jobs", 2, *HARD_WORK)
+    process = start("render", "in", "out", "--jobs", 2, "--json", "--report", "r.csv", *HARD_WORK)
     wait_until(lambda: rendered_so_far(tmp_path / "out") >= 3, process)
     os.killpg(process.pid, sent)
-    _, stderr = said(process)
+    stdout, stderr = said(process)
     assert process.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143}.get(sent, -9)
+    if sent == signal.SIGINT:
+        found = [file["status"] for file in json.loads(stdout)["files"]]
+        assert set(found) <= {"rendered", "up to date", "pending"}  # known to be, or just written
+        done = rendered_so_far(tmp_path / "out")
+        assert found.count("pending") == STEMS - done
+        assert (tmp_path / "r.csv").read_text().count("pending") == STEMS - done
+        assert f"chowtape: interrupted, {done} of {STEMS} files done" in stderr
     if sent != signal.SIGKILL:
         assert "Traceback" not in stderr
         assert not parts(tmp_path)

@@ -108,7 +108,8 @@ class BatchReport:
         trim_db: the gain that all outputs got; in a dry run, as far as it is known.
         unmeasured: in a dry run, how many files may lower it, for they were not measured yet.
         wall_seconds: how long it took.
-        stopped: why it ended before it was through, if it did.
+        stopped: why it ended before it was through, if it did by itself.
+        interrupted: whether the user ended it.
     """
 
     files: list[FileReport]
@@ -117,6 +118,7 @@ class BatchReport:
     unmeasured: int = 0
     wall_seconds: float = 0.0
     stopped: str | None = None
+    interrupted: bool = False
 
     @property
     def failed(self) -> bool:
@@ -157,17 +159,21 @@ def run_batch(request: BatchRequest, watch: Watch | None = None) -> BatchReport:
     if request.dry_run:
         return _dry_run(request, manifest, items)
     run = _Run(request, manifest, watch or Watch())
+    interrupted = False
     try:
-        trim_db = run.through(items)
+        run.through(items)
+    except KeyboardInterrupt:  # those who render have ended, and their leavings are removed
+        interrupted = True
     finally:
         manifest.close()
-    files = [run.reports.get(item.place) or without(item, "pending") for item in items]
+    files = [run.reports.get(item.place) or run.left(item) for item in items]
     return BatchReport(
         files=_unreadable(request) + files,
         left_alone=request.sources.left_alone,
-        trim_db=trim_db,
+        trim_db=run.trim_db,
         wall_seconds=time.perf_counter() - began,
         stopped=run.stopped,
+        interrupted=interrupted,
     )
 
 
@@ -247,8 +253,8 @@ def _check_set(
     if others:
         gains = ", ".join(f"{gain:.2f} dB" for gain in sorted(set(others)))
         raise FileError(
-            f"--headroom set: its gain is {trim_db:.2f} dB now, but {len(others)} of the files that "
-            f"--skip-existing would leave have {gains}; give --update or --overwrite instead"
+            f"--headroom set: its gain is {trim_db:.2f} dB now, but {len(others)} of the files "
+            f"that --skip-existing would leave have {gains}; give --update or --overwrite instead"
         )
 
 
@@ -311,6 +317,7 @@ class _Run:
 
     Attributes:
         reports: of what is done, by place.
+        trim_db: the gain that all outputs get.
         stopped: why it ended, if it ended before it was through.
     """
 
@@ -322,25 +329,32 @@ class _Run:
         self._pool: Pool | None = None
         self._settings: dict[RenderSettings, dict[str, object]] = {}
         self.reports: dict[str, FileReport] = {}
+        self.trim_db = 0.0
         self.stopped: str | None = None
 
-    def through(self, items: Sequence[Item]) -> float:
-        """Do everything; return the gain in dB that all outputs got."""
-        trim_db = 0.0
+    def through(self, items: Sequence[Item]) -> None:
+        """Do everything."""
         # what is entered last is left first: the workers end before their leavings are removed
         with _Folders(items) as folders, ExitStack() as stack:
             self._stack, self._folders = stack, folders
             try:
                 if self._request.headroom:
-                    trim_db = self._find_headroom(items)
+                    self.trim_db = self._find_headroom(items)
                 if self.stopped is None:
-                    _check_set(self._request, self._manifest, items, trim_db)
-                    self._render([replace(item, trim_db=trim_db) for item in items])
+                    _check_set(self._request, self._manifest, items, self.trim_db)
+                    self._render([replace(item, trim_db=self.trim_db) for item in items])
             except (DiskFullError, ClusterError) as error:
                 if self._crew is None:  # nothing was begun
                     raise
                 self.stopped = str(error)
-        return trim_db
+
+    def left(self, item: Item) -> FileReport:
+        """Return the report of a file of which nobody told what became of it."""
+        item = replace(item, trim_db=self.trim_db)
+        if self._manifest.state(item.place, _recipe(self._manifest, item)) == UP_TO_DATE:
+            # a worker had written it, and was interrupted before it could report
+            return without(item, "up to date", trim_db=item.trim_db)
+        return without(item, "pending")
 
     def _find_headroom(self, items: Sequence[Item]) -> float:
         """Return the gain in dB, 0 at most, that keeps every output from clipping."""

@@ -17,7 +17,7 @@ from chowtape_cli.cli.options import (
     settings_file_option,
     settings_options,
 )
-from chowtape_cli.errors import ChowtapeError, ClusterError
+from chowtape_cli.errors import ChowtapeError, ClusterError, InterruptedBatchError
 
 if TYPE_CHECKING:
     from chowtape_cli.batch import BatchRequest
@@ -334,11 +334,13 @@ def run_batch(request: RenderRequest) -> int:
     with to_whoever_listens():
         if request.json:
             report_batch.print_batch_json(result, request.plan.base)
-        elif not request.quiet:
+        elif not (request.quiet or result.interrupted):
             report_batch.print_batch(result, verbose=request.verbose)
     report_batch.print_batch_messages(result, quiet=request.quiet, verbose=request.verbose)
     if request.report is not None:
         report_batch.write_csv(request.report, result.files)
+    if result.interrupted:
+        raise InterruptedBatchError(report_batch.interruption(result, overwrite=request.overwrite))
     return 1 if result.failed else 0
 
 
