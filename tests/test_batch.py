@@ -48,7 +48,6 @@ def state(folder: Path) -> dict[str, tuple[int, int]]:
     return {
         name: ((folder / name).stat().st_ino, (folder / name).stat().st_mtime_ns)
         for name in listing(folder)
-        if name != MANIFEST
     }
 
 
