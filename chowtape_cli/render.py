@@ -42,7 +42,7 @@ Progress = Callable[[int, "int | None", int], None]  # frames done, frames in al
 Tape = Callable[["Opens | None"], "Iterator[Coded]"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class FileReport:
     """What became of one file.
 

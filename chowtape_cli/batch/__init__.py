@@ -309,7 +309,7 @@ def _decided(
             what = f"{shown(item.output)}: was changed since it was rendered"
             error = FileError(f"{what}; give --overwrite or another destination")
         return failed_report(item.source, item.output, error, item.settings)
-    return replace(item, overwrite=state == OUTDATED)
+    return replace(item, overwrite=True) if state == OUTDATED else item
 
 
 class _Run:
@@ -342,7 +342,9 @@ class _Run:
                     self.trim_db = self._find_headroom(items)
                 if self.stopped is None:
                     _check_set(self._request, self._manifest, items, self.trim_db)
-                    self._render([replace(item, trim_db=self.trim_db) for item in items])
+                    if self.trim_db:
+                        items = [replace(item, trim_db=self.trim_db) for item in items]
+                    self._render(items)
             except (DiskFullError, ClusterError) as error:
                 if self._crew is None:  # nothing was begun
                     raise
@@ -390,7 +392,7 @@ class _Run:
         self._begin("rendering", wanted)
         for item, report in self._each(wanted, recipes):
             self.reports[item.place] = report
-            self._manifest.note(item.place, recipes[item.place], report.status)
+            self._manifest.note(item.place, recipes.pop(item.place), report.status)
 
     def _begin(self, what: str, items: Sequence[Item]) -> None:
         """Start those who render, if there is something to do and they have not been started."""
@@ -463,9 +465,13 @@ class _Run:
         by_output = {report.output: report for report in outcome.reports}
         for item in unit:
             if item.output in by_output:
-                # thousands of reports would hold as many copies of the same settings
+                # thousands of reports would hold as many copies of what is known already
                 settings = self._settings.setdefault(item.settings, item.settings.as_dict())
-                yield item, replace(by_output[item.output], settings=settings)
+                report = by_output[item.output]
+                yield (
+                    item,
+                    replace(report, source=item.source, output=item.output, settings=settings),
+                )
         failed = any(report.status == "failed" for report in outcome.reports)
         if self.stopped is None and failed and self._request.fail_fast:
             self.stopped = _FAIL_FAST
