@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 # Oversampled samples that one process has rendered before workers have started.
 SOON_DONE = 10_000_000
 
+_COUNTS = ("clipped_samples", "guard_clips", "resets", "seam_repairs")
+
 Progress = Callable[[int, "int | None", int], None]  # frames done, frames in all, sample rate
 # Renders; what comes has no samples where they could be put into the place that is given.
 Tape = Callable[["Opens | None"], "Iterator[Coded]"]
@@ -92,8 +94,11 @@ class FileReport:
     warnings: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, object]:
-        """Return every figure by its name, ready for JSON."""
-        return asdict(self)
+        """Return every figure by its name, ready for JSON; None is what nobody counted."""
+        known = asdict(self)
+        if self.wall_seconds is None:
+            known.update(dict.fromkeys(_COUNTS))
+        return known
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -130,6 +130,9 @@ def test_what_can_be_rendered_is_and_the_rest_is_reported(chowtape: Run, tmp_pat
             theirs.subtype,
         )
 
+    failed = [file for file in json.loads(result.stdout)["files"] if file["status"] == "failed"]
+    assert {file["clipped_samples"] for file in failed} == {None}  # nobody counted any
+
     before = state(tmp_path / "out")
     again = chowtape("render", "in", "out", "--skip-existing", "--json")
     assert again.returncode == 1

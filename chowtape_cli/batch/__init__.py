@@ -194,7 +194,11 @@ def _items(request: BatchRequest) -> list[Item]:
     """Return what is to be rendered, after everything that can be checked beforehand."""
     found = request.sources.files
     if not found and not request.sources.unreadable:
-        raise PlanError("there is no audio file among the sources; check the folder, and --include")
+        given = {"--include": request.sources.include, "--exclude": request.sources.exclude}
+        check = " and ".join(
+            ["the folder", *(name for name, patterns in given.items() if patterns)]
+        )
+        raise PlanError(f"there is no audio file among the sources; check {check}")
     if request.destination.exists() and not request.destination.is_dir():
         raise PlanError(
             f"{shown(request.destination)}: is a file, and several sources need a folder; "
@@ -212,6 +216,8 @@ def _items(request: BatchRequest) -> list[Item]:
         written = [request.destination / place for place in (MANIFEST, *places)]
         check_report(request.report, [*written, *(Path(one.path) for one in found)])
     _check_networks(settings)
+    for pattern in request.sources.idle():
+        tell(f"warning: --include '{shown(pattern)}' chooses none of these files")
     for pattern in request.plan.idle(one.paths for one in found):
         tell(f'warning: the settings of "{shown(pattern)}" are for none of these files')
     return [

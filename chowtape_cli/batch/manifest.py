@@ -115,6 +115,11 @@ class Manifest:
                 return file.read()
         except FileNotFoundError:
             return b""
+        except NotADirectoryError as error:
+            raise FileError(
+                f"{shown(self._folder)}: can't be made, for a file is in its way; choose another "
+                "destination"
+            ) from error
         except OSError as error:
             raise FileError(
                 f"{shown(self._path)}: can't be read ({error.strerror}); check its rights, or "
