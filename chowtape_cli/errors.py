@@ -45,6 +45,12 @@ class WorkerError(ChowtapeError):
     """Worker processes that keep being killed."""
 
 
+class InterruptedBatchError(ChowtapeError):
+    """What a batch that was interrupted leaves, for whoever interrupted it."""
+
+    exit_code = 130
+
+
 class ClusterError(ChowtapeError):
     """A cluster that does not answer, or not as it should."""
 

@@ -37,12 +37,14 @@ if TYPE_CHECKING:
 # Oversampled samples that one process has rendered before workers have started.
 SOON_DONE = 10_000_000
 
+_COUNTS = ("clipped_samples", "guard_clips", "resets", "seam_repairs")
+
 Progress = Callable[[int, "int | None", int], None]  # frames done, frames in all, sample rate
 # Renders; what comes has no samples where they could be put into the place that is given.
 Tape = Callable[["Opens | None"], "Iterator[Coded]"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class FileReport:
     """What became of one file.
 
@@ -53,7 +55,8 @@ class FileReport:
             ``pending`` (the batch ended before).
         error: what went wrong, for ``failed`` and ``outdated``.
         settings: those that made it, by their names; None where they are not known.
-        trim_db: gain after everything else, the same for all files of a set.
+        trim_db: gain after everything else that the output has, the same for all files of a set;
+            None where there is no output, or it is not known.
         rate: sample rate of the output in Hz.
         channels, frames: of the output.
         format, subtype: of the output, by libsndfile's names.
@@ -73,7 +76,7 @@ class FileReport:
     status: str
     error: str | None = None
     settings: dict[str, object] | None = None
-    trim_db: float = 0.0
+    trim_db: float | None = None
     rate: int | None = None
     channels: int | None = None
     frames: int | None = None
@@ -91,8 +94,11 @@ class FileReport:
     warnings: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, object]:
-        """Return every figure by its name, ready for JSON."""
-        return asdict(self)
+        """Return every figure by its name, ready for JSON; None is what nobody counted."""
+        known = asdict(self)
+        if self.wall_seconds is None:
+            known.update(dict.fromkeys(_COUNTS))
+        return known
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -47,6 +47,8 @@ _PLANNED = ("source", "output", "audio", "written as", "settings")
 _MADE = ("output", "audio", "time", "x real time", "in", "out", "clips", "repairs")
 _COUNTED = ("guard", "resets", "settings")
 _TEXTS = ("source", "output", "written as", "settings")
+_DONE = ("rendered", "up to date", "skipped")
+_THERE = (*_DONE, "planned", "outdated")  # in the end
 _NAMES_AT_ONCE = 3
 _WIDE = 1000
 _WHAT = 9  # characters of "measuring" and "rendering"
@@ -229,10 +231,17 @@ def _sum(report: BatchReport) -> str:
         line += f"; {_duration(seconds)} of audio in {report.wall_seconds:.1f} s, "
         line += f"{speed:.0f} times real time"
     if report.trim_db:
-        line += f"; all turned down by {-report.trim_db:.2f} dB, so that none clips"
+        line += _turned_down(report)
     if report.unmeasured:
         line += f"; {report.unmeasured} not measured yet, which may lower the gain of the set"
     return line
+
+
+def _turned_down(report: BatchReport) -> str:
+    gains = [file.trim_db for file in report.files if file.status in _THERE]
+    others = sum(gain != report.trim_db for gain in gains)
+    what = f"turned down by {-report.trim_db:.2f} dB, so that none clips"
+    return f"; {what}, but for {others} made before" if others else f"; all {what}"
 
 
 def _rendered_seconds(report: BatchReport) -> float:
@@ -326,6 +335,16 @@ def print_batch_messages(
     if report.stopped is not None:
         left = sum(file.status == "pending" for file in report.files)
         print(f"chowtape: {shown(report.stopped)}; {left} files were not begun", file=sys.stderr)
+
+
+def interruption(report: BatchReport, *, overwrite: bool) -> str:
+    """Say how far a batch came that was interrupted, and how it goes on."""
+    done = sum(file.status in _DONE for file in report.files)
+    again = "--update instead of --overwrite goes" if overwrite else "the same command again goes"
+    return (
+        f"interrupted, {done} of {len(report.files)} files done; nothing half-written was left "
+        f"behind, and {again} on from here"
+    )
 
 
 def _complain(lines: Sequence[str]) -> None:

@@ -213,7 +213,10 @@ def _named(path: Path | None, pattern: str | None = None) -> Iterator[None]:
         yield
     except SettingsError as error:
         table = "" if pattern is None else f"[{json.dumps(pattern, ensure_ascii=False)}]: "
-        raise SettingsError(f"{shown(path or '')}: {table}{error}") from error
+        what = str(error)
+        if what.startswith("--"):  # said of an option, but here it is a key
+            what = re.sub(r"--([a-z-]+)", lambda found: found[1].replace("-", "_"), what)
+        raise SettingsError(f"{shown(path or '')}: {table}{what}") from error
 
 
 def _setting(key: str) -> str:

@@ -48,7 +48,6 @@ def state(folder: Path) -> dict[str, tuple[int, int]]:
     return {
         name: ((folder / name).stat().st_ino, (folder / name).stat().st_mtime_ns)
         for name in listing(folder)
-        if name != MANIFEST
     }
 
 
@@ -130,6 +129,9 @@ def test_what_can_be_rendered_is_and_the_rest_is_reported(chowtape: Run, tmp_pat
             theirs.samplerate,
             theirs.subtype,
         )
+
+    failed = [file for file in json.loads(result.stdout)["files"] if file["status"] == "failed"]
+    assert {file["clipped_samples"] for file in failed} == {None}  # nobody counted any
 
     before = state(tmp_path / "out")
     again = chowtape("render", "in", "out", "--skip-existing", "--json")
@@ -295,11 +297,18 @@ def test_an_interrupted_batch_is_taken_up_where_it_was(
     chowtape: Run, start: Start, tmp_path: Path, hard_work: Path, sent: signal.Signals
 ) -> None:
     (tmp_path / "in").symlink_to(hard_work / "in")
-    process = start("render", "in", "out", "--jobs", 2, *HARD_WORK)
+    process = start("render", "in", "out", "--jobs", 2, "--json", "--report", "r.csv", *HARD_WORK)
     wait_until(lambda: rendered_so_far(tmp_path / "out") >= 3, process)
     os.killpg(process.pid, sent)
-    _, stderr = said(process)
+    stdout, stderr = said(process)
     assert process.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143}.get(sent, -9)
+    if sent == signal.SIGINT:
+        found = [file["status"] for file in json.loads(stdout)["files"]]
+        assert set(found) <= {"rendered", "up to date", "pending"}  # known to be, or just written
+        done = rendered_so_far(tmp_path / "out")
+        assert found.count("pending") == STEMS - done
+        assert (tmp_path / "r.csv").read_text().count("pending") == STEMS - done
+        assert f"chowtape: interrupted, {done} of {STEMS} files done" in stderr
     if sent != signal.SIGKILL:
         assert "Traceback" not in stderr
         assert not parts(tmp_path)
@@ -517,6 +526,29 @@ def test_a_dry_run_knows_the_gain_of_a_set_as_far_as_it_was_measured(
     more = chowtape(*hot, "--dry-run")
     assert "3 up to date" in more.stdout
     assert "1 not measured yet" in more.stdout
+
+
+def test_a_set_keeps_one_gain_whatever_is_skipped(chowtape: Run, tmp_path: Path) -> None:
+    hot_set(tmp_path / "in", "PCM_24")
+    hot = ("render", "in", "out", "--headroom", "set", "--output-gain", 9)
+    first = json.loads(chowtape(*hot, "--json").stdout)["trim_db"]
+    (tmp_path / "out" / "0.wav").unlink()
+    write_wav(tmp_path / "in" / "0.wav", music(0.5, 44_100) * 0.7, subtype="PCM_24")
+    before = contents(tmp_path / "out")
+    for options in ((), ("--dry-run",)):  # which goes by what the first one has measured
+        refused = chowtape(*hot, "--skip-existing", "--json", *options)
+        assert refused.returncode == 1
+        (line,) = refused.stderr.splitlines()
+        assert f"2 of the files that --skip-existing would leave have {first:.2f} dB" in line
+        assert contents(tmp_path / "out") == before
+    partly = chowtape(*hot)
+    assert "2 outdated" in partly.stdout
+    assert "so that none clips, but for 2 made before" in partly.stdout
+    skipped = chowtape("render", "in", "out", "--skip-existing", "--json")
+    gains = [file["trim_db"] for file in json.loads(skipped.stdout)["files"]]
+    assert gains[0] != first
+    assert gains[1:] == [first, first]
+    assert "; all turned down" in chowtape(*hot, "--update").stdout
 
 
 def test_a_set_that_does_not_clip_is_left_at_its_level(chowtape: Run, tmp_path: Path) -> None:

@@ -130,8 +130,20 @@ def test_includes_and_excludes(chowtape: Run, tmp_path: Path) -> None:
     found = outputs(chowtape("render", "in", "out", "--json", *wanted))
     assert set(found) == {"in/drums/kick.wav"}
     check_refused(
-        chowtape, tmp_path, "in", "out2", "--include", "*.mp3", words=("no audio", "--include")
+        chowtape, tmp_path, "in", "out2", "--include", "*.mp3",
+        words=("no audio", "the folder and --include\n"),
+    )  # fmt: skip
+    check_refused(
+        chowtape, tmp_path, "in", "out2", "--exclude", "*", words=("the folder and --exclude\n",)
     )
+    idle = chowtape("render", "in", "out", "--include", "a.wav", "--include", "[", "--json")
+    assert set(outputs(idle)) == {"in/a.wav"}
+    assert idle.stderr == "chowtape: warning: --include '[' chooses none of these files\n"
+    (tmp_path / "file").touch()
+    check_refused(  # what is wrong is said of the folder, not of the manifest in it
+        chowtape, tmp_path, "in", "file/out", code=1,
+        words=("chowtape: file/out: can't be made, for a file is in its way",),
+    )  # fmt: skip
 
 
 def test_names_from_templates_and_other_formats(chowtape: Run, tmp_path: Path) -> None:
@@ -243,6 +255,8 @@ def test_options_that_contradict_each_other(chowtape: Run, tmp_path: Path) -> No
             chowtape, tmp_path, "in", "out", "--skip-existing", other,
             words=(other, "--skip-existing"),
         )  # fmt: skip
+    both = ("--overwrite", "--update")
+    check_refused(chowtape, tmp_path, "in", "out", *both, words=("exclude each other",))
 
 
 def test_a_report_takes_the_place_of_nothing_else(chowtape: Run, tmp_path: Path) -> None:

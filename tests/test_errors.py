@@ -142,6 +142,11 @@ def test_a_subtype_that_the_format_cannot_hold(chowtape: Run, tmp_path: Path) ->
     result = chowtape("render", "in.wav", "out.flac", "--subtype", "DOUBLE")
     check_one_line(result, 1, "FLAC can't hold DOUBLE", "PCM_24")
     check_one_line(chowtape("render", "in.wav", "out.mp3", "--rate", 96_000), 1, "MP3", "96000 Hz")
+    vorbis = ("render", "in.wav", "out.ogg", "--rate")
+    for options in ((), ("--dry-run",)):  # libsndfile would crash
+        check_one_line(chowtape(*vorbis, 200_001, *options), 1, "VORBIS", "200001 Hz")
+    assert chowtape(*vorbis, 200_000).returncode == 0
+    assert sf.info(tmp_path / "out.ogg").samplerate == 200_000
 
 
 @pytest.mark.parametrize(

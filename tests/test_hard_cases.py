@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -97,15 +98,22 @@ def test_an_unfinished_recording_is_refused(chowtape: Run, tmp_path: Path) -> No
     assert "was not finished" in result.stderr
 
 
-def test_a_damaged_ogg_is_refused(chowtape: Run, tmp_path: Path) -> None:
-    source = write_wav(tmp_path / "in.ogg", music(5.0, 44_100), subtype="VORBIS")
+@pytest.mark.parametrize(("name", "subtype"), [("in.ogg", "VORBIS"), ("in.flac", "PCM_16")])
+def test_a_file_that_is_damaged_inside_is_refused(
+    chowtape: Run, tmp_path: Path, name: str, subtype: str
+) -> None:
+    source = write_wav(tmp_path / name, music(5.0, 44_100), subtype=subtype)
     content = bytearray(source.read_bytes())
     middle = len(content) // 2
     content[middle : middle + 5_000] = bytes(5_000)
     source.write_bytes(content)
-    result = chowtape("render", "in.ogg", "out.wav")
+    result = chowtape("render", name, "out.wav")
     assert result.returncode == 1
     assert "whole copy" in result.stderr
+    after = re.search(r"after frame (\d+)", result.stderr)
+    assert (after is not None) == (name == "in.flac")
+    if after is not None:  # where it is damaged, to a block of FLAC's
+        assert 80_000 < int(after[1]) < 120_000
 
 
 def test_a_rate_with_nothing_in_common_is_refused(chowtape: Run, tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ SIXTEEN_BIT_CODECS = frozenset({
 })  # fmt: skip
 FLOAT_BITS = {"FLOAT": 25, "DOUBLE": 54}
 _FOUR_GIB = (1 << 32) - (1 << 20)  # less what the other chunks may take
+_HIGHEST_RATE = {"VORBIS": 200_000}  # Hz; above, libsndfile does not refuse, but crashes
 LOSSY_BITS = 24  # what a decoded lossy source is kept at where its own coding can't be
 
 
@@ -175,6 +176,8 @@ def _nearest_subtypes(subtype: str, container: str) -> list[str]:
 @cache
 def _can_hold(plan: OutputFormat) -> bool:
     """Try in memory what libsndfile makes of it; some containers only fail when read back."""
+    if plan.rate > _HIGHEST_RATE.get(plan.subtype, plan.rate):
+        return False
     memory = io.BytesIO()
     try:
         with sf.SoundFile(

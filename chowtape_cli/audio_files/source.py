@@ -81,8 +81,9 @@ class Source:
             try:
                 size = len(self._file.read(out=out[filled : filled + _READ_FRAMES]))
             except sf.LibsndfileError as error:
+                so_far = max(self._position, self._file.tell())
                 raise AudioFileError(
-                    f"{shown(self.info.path)}: can't be decoded after frame {self._position} "
+                    f"{shown(self.info.path)}: can't be decoded after frame {so_far} "
                     f"({reason_of(error)}); get a whole copy of it"
                 ) from error
             if size == 0:

@@ -108,7 +108,8 @@ class BatchReport:
         trim_db: the gain that all outputs got; in a dry run, as far as it is known.
         unmeasured: in a dry run, how many files may lower it, for they were not measured yet.
         wall_seconds: how long it took.
-        stopped: why it ended before it was through, if it did.
+        stopped: why it ended before it was through, if it did by itself.
+        interrupted: whether the user ended it.
     """
 
     files: list[FileReport]
@@ -117,6 +118,7 @@ class BatchReport:
     unmeasured: int = 0
     wall_seconds: float = 0.0
     stopped: str | None = None
+    interrupted: bool = False
 
     @property
     def failed(self) -> bool:
@@ -157,17 +159,21 @@ def run_batch(request: BatchRequest, watch: Watch | None = None) -> BatchReport:
     if request.dry_run:
         return _dry_run(request, manifest, items)
     run = _Run(request, manifest, watch or Watch())
+    interrupted = False
     try:
-        trim_db = run.through(items)
+        run.through(items)
+    except KeyboardInterrupt:  # those who render have ended, and their leavings are removed
+        interrupted = True
     finally:
         manifest.close()
-    files = [run.reports.get(item.place) or without(item, "pending") for item in items]
+    files = [run.reports.get(item.place) or run.left(item) for item in items]
     return BatchReport(
         files=_unreadable(request) + files,
         left_alone=request.sources.left_alone,
-        trim_db=trim_db,
+        trim_db=run.trim_db,
         wall_seconds=time.perf_counter() - began,
         stopped=run.stopped,
+        interrupted=interrupted,
     )
 
 
@@ -188,7 +194,11 @@ def _items(request: BatchRequest) -> list[Item]:
     """Return what is to be rendered, after everything that can be checked beforehand."""
     found = request.sources.files
     if not found and not request.sources.unreadable:
-        raise PlanError("there is no audio file among the sources; check the folder, and --include")
+        given = {"--include": request.sources.include, "--exclude": request.sources.exclude}
+        check = " and ".join(
+            ["the folder", *(name for name, patterns in given.items() if patterns)]
+        )
+        raise PlanError(f"there is no audio file among the sources; check {check}")
     if request.destination.exists() and not request.destination.is_dir():
         raise PlanError(
             f"{shown(request.destination)}: is a file, and several sources need a folder; "
@@ -206,6 +216,8 @@ def _items(request: BatchRequest) -> list[Item]:
         written = [request.destination / place for place in (MANIFEST, *places)]
         check_report(request.report, [*written, *(Path(one.path) for one in found)])
     _check_networks(settings)
+    for pattern in request.sources.idle():
+        tell(f"warning: --include '{shown(pattern)}' chooses none of these files")
     for pattern in request.plan.idle(one.paths for one in found):
         tell(f'warning: the settings of "{shown(pattern)}" are for none of these files')
     return [
@@ -228,10 +240,28 @@ def _dry_run(request: BatchRequest, manifest: Manifest, items: Sequence[Item]) -
     if request.headroom:
         known = _known_gains(manifest, {item.place: _recipe(manifest, item) for item in items})
         trim_db, unmeasured = _lowest(known.values()), len(items) - len(known)
+        if not unmeasured:
+            _check_set(request, manifest, items, trim_db)
     files = [_planned(request, manifest, replace(item, trim_db=trim_db)) for item in items]
     return BatchReport(
         _unreadable(request) + files, request.sources.left_alone, trim_db, unmeasured
     )
+
+
+def _check_set(
+    request: BatchRequest, manifest: Manifest, items: Sequence[Item], trim_db: float
+) -> None:
+    """Raise FileError where outputs of a set are to stay that have another gain than it has now."""
+    if not (request.headroom and request.skip_existing):
+        return
+    known = (manifest.trim_db(item.place) for item in items)
+    others = [gain for gain in known if gain is not None and gain != trim_db]
+    if others:
+        gains = ", ".join(f"{gain:.2f} dB" for gain in sorted(set(others)))
+        raise FileError(
+            f"--headroom set: its gain is {trim_db:.2f} dB now, but {len(others)} of the files "
+            f"that --skip-existing would leave have {gains}; give --update or --overwrite instead"
+        )
 
 
 def _check_networks(needed: Iterable[RenderSettings]) -> None:
@@ -272,20 +302,20 @@ def _decided(
     if state == OUTDATED and wanted.made_from is None:  # whoever opens it will say why
         return item
     if state in (UP_TO_DATE, OUTDATED, UNKNOWN) and request.skip_existing:
-        return without(item, "skipped")
+        return without(item, "skipped", trim_db=manifest.trim_db(item.place))
     if state == UP_TO_DATE:
-        return without(item, "up to date")
+        return without(item, "up to date", trim_db=item.trim_db)
     if state == OUTDATED and not request.update:
         why = shown(", ".join(manifest.differences(item.place, wanted)))
         what = f"{shown(item.output)}: is outdated ({why}); give --update"
-        return without(item, "outdated", what)
+        return without(item, "outdated", what, trim_db=manifest.trim_db(item.place))
     if state == UNKNOWN:
         error = exists_already(output)
         if manifest.changed(item.place):
             what = f"{shown(item.output)}: was changed since it was rendered"
             error = FileError(f"{what}; give --overwrite or another destination")
         return failed_report(item.source, item.output, error, item.settings)
-    return replace(item, overwrite=state == OUTDATED)
+    return replace(item, overwrite=True) if state == OUTDATED else item
 
 
 class _Run:
@@ -293,6 +323,7 @@ class _Run:
 
     Attributes:
         reports: of what is done, by place.
+        trim_db: the gain that all outputs get.
         stopped: why it ended, if it ended before it was through.
     """
 
@@ -304,24 +335,34 @@ class _Run:
         self._pool: Pool | None = None
         self._settings: dict[RenderSettings, dict[str, object]] = {}
         self.reports: dict[str, FileReport] = {}
+        self.trim_db = 0.0
         self.stopped: str | None = None
 
-    def through(self, items: Sequence[Item]) -> float:
-        """Do everything; return the gain in dB that all outputs got."""
-        trim_db = 0.0
+    def through(self, items: Sequence[Item]) -> None:
+        """Do everything."""
         # what is entered last is left first: the workers end before their leavings are removed
         with _Folders(items) as folders, ExitStack() as stack:
             self._stack, self._folders = stack, folders
             try:
                 if self._request.headroom:
-                    trim_db = self._find_headroom(items)
+                    self.trim_db = self._find_headroom(items)
                 if self.stopped is None:
-                    self._render([replace(item, trim_db=trim_db) for item in items])
+                    _check_set(self._request, self._manifest, items, self.trim_db)
+                    if self.trim_db:
+                        items = [replace(item, trim_db=self.trim_db) for item in items]
+                    self._render(items)
             except (DiskFullError, ClusterError) as error:
                 if self._crew is None:  # nothing was begun
                     raise
                 self.stopped = str(error)
-        return trim_db
+
+    def left(self, item: Item) -> FileReport:
+        """Return the report of a file of which nobody told what became of it."""
+        item = replace(item, trim_db=self.trim_db)
+        if self._manifest.state(item.place, _recipe(self._manifest, item)) == UP_TO_DATE:
+            # a worker had written it, and was interrupted before it could report
+            return without(item, "up to date", trim_db=item.trim_db)
+        return without(item, "pending")
 
     def _find_headroom(self, items: Sequence[Item]) -> float:
         """Return the gain in dB, 0 at most, that keeps every output from clipping."""
@@ -357,7 +398,7 @@ class _Run:
         self._begin("rendering", wanted)
         for item, report in self._each(wanted, recipes):
             self.reports[item.place] = report
-            self._manifest.note(item.place, recipes[item.place], report.status)
+            self._manifest.note(item.place, recipes.pop(item.place), report.status)
 
     def _begin(self, what: str, items: Sequence[Item]) -> None:
         """Start those who render, if there is something to do and they have not been started."""
@@ -430,9 +471,13 @@ class _Run:
         by_output = {report.output: report for report in outcome.reports}
         for item in unit:
             if item.output in by_output:
-                # thousands of reports would hold as many copies of the same settings
+                # thousands of reports would hold as many copies of what is known already
                 settings = self._settings.setdefault(item.settings, item.settings.as_dict())
-                yield item, replace(by_output[item.output], settings=settings)
+                report = by_output[item.output]
+                yield (
+                    item,
+                    replace(report, source=item.source, output=item.output, settings=settings),
+                )
         failed = any(report.status == "failed" for report in outcome.reports)
         if self.stopped is None and failed and self._request.fail_fast:
             self.stopped = _FAIL_FAST

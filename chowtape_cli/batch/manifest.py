@@ -29,6 +29,7 @@ from chowtape_cli.settings import RenderSettings
 
 NAME = ".chowtape.jsonl"
 
+_OUTPUT = {"source": str, "settings": str, "trim_db": float, "status": str}  # kinds of values
 MISSING, UP_TO_DATE, OUTDATED, UNKNOWN = "missing", "up to date", "outdated", "unknown"
 
 
@@ -83,7 +84,9 @@ class Manifest:
         self._missing: list[Path] = []
         self._file: IO[str] | None = None
         self._whole = True
+        self._before: os.stat_result | None = None  # the file as it was read
         content = self._read()
+        self._digest = _digest(content)
         self._whole = not content or content.endswith(b"\n")
         damaged = 0
         for line in content.split(b"\n"):
@@ -107,9 +110,16 @@ class Manifest:
                     f"{shown(self._path)}: is no file, as chowtape's manifest is; remove it or "
                     "choose another destination"
                 )
-            return self._path.read_bytes()
+            with self._path.open("rb") as file:
+                self._before = os.fstat(file.fileno())
+                return file.read()
         except FileNotFoundError:
             return b""
+        except NotADirectoryError as error:
+            raise FileError(
+                f"{shown(self._folder)}: can't be made, for a file is in its way; choose another "
+                "destination"
+            ) from error
         except OSError as error:
             raise FileError(
                 f"{shown(self._path)}: can't be read ({error.strerror}); check its rights, or "
@@ -119,7 +129,7 @@ class Manifest:
     def _take(self, entry: Mapping[str, Any], line: str) -> None:
         """Keep a line; raise ValueError or the like where it does not say what it should."""
         for key, lines, kinds in (
-            ("output", self._outputs, {"source": str, "settings": str, "status": str}),
+            ("output", self._outputs, _OUTPUT),
             ("measured", self._gains, {"gain": float}),
             ("recipe", self._settings, {"settings": dict}),
         ):
@@ -148,6 +158,12 @@ class Manifest:
             return UNKNOWN
         same = finished and all(entry.get(key) == value for key, value in wanted.as_dict().items())
         return UP_TO_DATE if same else OUTDATED
+
+    def trim_db(self, place: str) -> float | None:
+        """Return the gain in dB that an output was given; None where that is not known."""
+        entry = self._entry(place)
+        ours, as_noted = _ours(entry, identity(self._folder / place))
+        return entry["trim_db"] if ours and as_noted else None
 
     def changed(self, place: str) -> bool:
         """Say whether an output that is UNKNOWN was made here, and changed by others since."""
@@ -220,8 +236,7 @@ class Manifest:
         """
         try:
             self._missing = _make(self._folder)
-            self._file = self._path.open("a", encoding="utf-8")
-            _lock(self._file)
+            self._file = self._locked()
         except BlockingIOError as error:
             raise FileError(
                 f"{shown(self._folder)}: another chowtape is rendering into it; wait for its end"
@@ -237,6 +252,17 @@ class Manifest:
         for line in self._settings.values():
             self._write(line)
 
+    def _locked(self) -> IO[str]:
+        file = self._path.open("a", encoding="utf-8")
+        try:
+            _lock(file)
+        except BlockingIOError:
+            file.close()
+            raise
+        if self._before and _version(os.fstat(file.fileno())) != _version(self._before):
+            self._before = None  # another one has written since
+        return file
+
     def _write(self, line: str) -> None:
         assert self._file is not None
         try:
@@ -250,9 +276,19 @@ class Manifest:
         return _ours(self._entry(place), identity(self._folder / place))[0]
 
     def close(self) -> None:
-        """Write the manifest anew, a line an output; remove one that says nothing."""
+        """Write the manifest anew, a line an output; remove one that says nothing.
+
+        If it says what it did before, it is left as it was.
+        """
         if self._file is None:
             return
+        parts = (self._settings, self._outputs, self._gains)
+        lines = (lines[key] for lines in parts for key in sorted(lines))
+        content = "".join(f"{line}\n" for line in lines).encode()
+        before = self._before if _digest(content) == self._digest else None
+        if before is not None:
+            with contextlib.suppress(OSError):  # while nobody else can write to it
+                self._file.truncate(before.st_size)
         with contextlib.suppress(OSError):  # a full disk; what was written before is there
             self._file.close()
         self._file = None
@@ -260,10 +296,20 @@ class Manifest:
             self._path.unlink(missing_ok=True)
             remove_folders(self._missing)
             return
-        parts = (self._settings, self._outputs, self._gains)
-        lines = (lines[key] for lines in parts for key in sorted(lines))
+        if before is not None:
+            with contextlib.suppress(OSError):
+                os.utime(self._path, ns=(before.st_atime_ns, before.st_mtime_ns))
+            return
         with contextlib.suppress(FileError):  # the longer one is as good
-            write_whole(self._path, "".join(f"{line}\n" for line in lines).encode())
+            write_whole(self._path, content)
+
+
+def _digest(content: bytes) -> bytes:
+    return hashlib.sha256(content).digest()
+
+
+def _version(stat: os.stat_result) -> tuple[int, ...]:
+    return stat.st_dev, stat.st_ino, stat.st_size, stat.st_mtime_ns
 
 
 def _ours(entry: Mapping[str, Any], now: list[int] | None) -> tuple[bool, bool]:

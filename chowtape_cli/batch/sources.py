@@ -100,6 +100,14 @@ class Sources:
 
         return (not self.include or any_of(self.include)) and not any_of(self.exclude)
 
+    def idle(self) -> list[str]:
+        """Return the patterns of what is wanted that choose none of the files."""
+        return [
+            pattern
+            for pattern in self.include
+            if not any(matches(pattern, path) for found in self.files for path in found.paths)
+        ]
+
 
 def find_sources(
     given: Sequence[str],

@@ -325,7 +325,9 @@ def _share_time(wall: float, items: list[Item], reports: dict[Item, FileReport])
         reports[item] = replace(reports[item], wall_seconds=share, realtime=whole / wall)
 
 
-def without(item: Item, status: str, error: str | None = None) -> FileReport:
-    """Return the report of a file that was not rendered."""
+def without(
+    item: Item, status: str, error: str | None = None, *, trim_db: float | None = None
+) -> FileReport:
+    """Return the report of a file that was not rendered, and of the gain that its output has."""
     report = FileReport(source=item.source, output=item.output, status=status, error=error)
-    return replace(report, settings=item.settings.as_dict(), trim_db=item.trim_db)
+    return replace(report, settings=item.settings.as_dict(), trim_db=trim_db)

@@ -17,7 +17,7 @@ from chowtape_cli.cli.options import (
     settings_file_option,
     settings_options,
 )
-from chowtape_cli.errors import ChowtapeError, ClusterError
+from chowtape_cli.errors import ChowtapeError, ClusterError, InterruptedBatchError
 
 if TYPE_CHECKING:
     from chowtape_cli.batch import BatchRequest
@@ -152,7 +152,7 @@ class RenderRequest:
     is_flag=True,
     help="Give outputs the modification times of their sources.",
 )
-@option("Run", "--dry-run", is_flag=True, help="Say what would be written; write nothing.")
+@option("Run", "--dry-run", is_flag=True, help="Say what would be rendered; render nothing.")
 @option(
     "Run",
     "--report",
@@ -210,9 +210,10 @@ def render(
         raise click.UsageError("name a source and a destination: chowtape render in.wav out.wav")
     if quiet and verbose:
         raise click.UsageError("--quiet and --verbose exclude each other")
-    if skip_existing and (overwrite or update):
-        other = "--overwrite" if overwrite else "--update"
-        raise click.UsageError(f"{other} and --skip-existing exclude each other")
+    kinds = {"--overwrite": overwrite, "--update": update, "--skip-existing": skip_existing}
+    chosen = [name for name, is_given in kinds.items() if is_given]
+    if len(chosen) > 1:
+        raise click.UsageError(f"{chosen[0]} and {chosen[1]} exclude each other")
     if dask is not None and not re.fullmatch(r"local|\w+://.+|.+:\d+", dask):
         raise ClusterError(
             f"--dask {dask}: no scheduler answers, as this is no address; give local, or one such "
@@ -334,11 +335,13 @@ def run_batch(request: RenderRequest) -> int:
     with to_whoever_listens():
         if request.json:
             report_batch.print_batch_json(result, request.plan.base)
-        elif not request.quiet:
+        elif not (request.quiet or result.interrupted):
             report_batch.print_batch(result, verbose=request.verbose)
     report_batch.print_batch_messages(result, quiet=request.quiet, verbose=request.verbose)
     if request.report is not None:
         report_batch.write_csv(request.report, result.files)
+    if result.interrupted:
+        raise InterruptedBatchError(report_batch.interruption(result, overwrite=request.overwrite))
     return 1 if result.failed else 0
 
 
