@@ -44,6 +44,8 @@ def print_comparison(folder: Path, comparison: Comparison) -> None:
         console.print(Text("Null test: too many to print; the page shows it, and --json has it"))
     target = comparison.target_lufs
     how = _matched_by(comparison) if target is None else f"all at {fixed(target, 2)} LUFS"
+    if comparison.lowered_db:
+        how += f", {comparison.lowered_db:.2f} dB below the quietest so that none clips"
     count = len(comparison.variants)
     console.print(Text(f"{count} files in {shown(folder)}, {comparison.seconds:.2f} s, {how}"))
 

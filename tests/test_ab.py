@@ -85,7 +85,7 @@ def test_the_figures_are_those_of_the_files(
         crest = 20 * np.log10(np.abs(samples).max() / np.sqrt(np.mean(samples**2)))
         assert variant["crest_db"] == pytest.approx(crest, abs=1e-6)
     quietest = min(variant["lufs_before"] for variant in whole["variants"])
-    assert whole["target_lufs"] == quietest
+    assert (whole["target_lufs"], whole["lowered_db"]) == (quietest, 0.0)
     assert max(variant["gain_db"] for variant in whole["variants"]) == 0.0
     for (a, b), residual in whole["residuals"].items():
         assert residual == pytest.approx(null_of(files[a], files[b]), abs=1e-6)
@@ -173,8 +173,8 @@ def test_harmonics_are_those_of_a_rendered_sine(chowtape: Run, tmp_path: Path) -
 
 @pytest.mark.parametrize(
     "samples",
-    [np.zeros((0, 2)), np.zeros((30_000, 1)), 0.5 * np.ones((1, 1)), music(0.2, 44_100)],
-    ids=["no frames", "silence", "one frame", "shorter than a block"],
+    [np.zeros((30_000, 1)), 0.5 * np.ones((1, 1)), music(0.2, 44_100)],
+    ids=["silence", "one frame", "shorter than a block"],
 )
 def test_sources_without_a_loudness(
     chowtape: Run, tmp_path: Path, samples: NDArray[np.float64]
@@ -211,12 +211,21 @@ def test_a_variant_next_to_silence_does_not_pull_the_others_down(
 
 
 def test_all_share_one_rate_and_a_subtype_may_be_chosen(chowtape: Run, tmp_path: Path) -> None:
-    write_wav(tmp_path / "mix.wav", music(1.0, 44_100))
+    loud = 6.0 * music(1.0, 44_100)  # the quietest, as it is, would clip in 16 bits
+    write_wav(tmp_path / "mix.wav", loud)
     whole = compared(
         chowtape, "mix.wav", "ab", "--rate", 48_000, "--variant", "A:subtype=pcm_16",
-        "--variant", "B:mode=stn,weights=3x4",
+        "--variant", "B:mode=stn,weights=3x4,output-gain=6", "--keep-unmatched",
     )  # fmt: skip
     assert whole["rate"] == 48_000
+    quietest = min(variant["lufs_before"] for variant in whole["variants"])
+    assert whole["lowered_db"] > 3.0
+    assert whole["target_lufs"] == pytest.approx(quietest - whole["lowered_db"], abs=1e-9)
+    for variant in whole["variants"]:
+        assert variant["lufs"] == pytest.approx(whole["target_lufs"], abs=0.01)
+        assert variant["clipped_samples"] == 0
+    assert np.abs(sf.read(tmp_path / "ab" / "unmatched" / "A.wav")[0]).max() > 0.9999
+    assert np.abs(sf.read(tmp_path / "ab" / "A.wav")[0]).max() == pytest.approx(0.966, abs=0.001)
     for name, subtype in (("dry", "FLOAT"), ("A", "PCM_16"), ("B", "FLOAT")):
         info = sf.info(tmp_path / "ab" / f"{name}.wav")
         assert (info.samplerate, info.frames, info.subtype) == (48_000, 48_000, subtype)
@@ -301,6 +310,7 @@ def test_files_that_cannot_be_read_or_written(chowtape: Run, tmp_path: Path) -> 
     nan = np.zeros((50_000, 1))
     nan[40_000] = np.nan
     write_wav(tmp_path / "nan.wav", nan)
+    write_wav(tmp_path / "empty.wav", nan[:0])
     before = listing(tmp_path)
     for source, folder, *words in (
         ("missing.wav", "ab", "missing.wav", "no such file"),
@@ -308,6 +318,7 @@ def test_files_that_cannot_be_read_or_written(chowtape: Run, tmp_path: Path) -> 
         ("mix.wav", "file/ab", "file", "is not a folder"),
         ("mix.wav", "full", "full: is not empty", "--overwrite"),
         ("nan.wav", "new/ab", "frame 40000 is NaN"),
+        ("empty.wav", "new/ab", "empty.wav: has no frames; there is nothing to hear"),
     ):
         check_one_line(chowtape("ab", source, folder, "--variant", "A:drive=0.1"), 1, *words)
     itself = chowtape("ab", "own/dry.wav", "own", "--variant", "A:", "--overwrite")

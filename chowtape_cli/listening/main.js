@@ -69,6 +69,10 @@
           : `matched to ${figure(comparison.target_lufs, 1, "LUFS")}`,
       ].join(" \u00b7 ");
       const notes = [];
+      if (comparison.lowered_db)
+        notes.push(
+          `All files are ${figure(comparison.lowered_db, 1, "dB")} below the quietest render, so that none of them clips.`,
+        );
       if (this.top > 1.005)
         notes.push(
           `All are played ${figure(comparison.page.peak_db, 1, "dB")} lower, so that none of them clips.`,
