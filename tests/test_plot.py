@@ -294,12 +294,15 @@ def test_the_terminal_gets_a_sketch_and_no_file(
 
 def test_a_solver_that_ran_away_is_named(chowtape: Run) -> None:
     result = chowtape(
-        "plot", "curve", "--mode", "rk2", "--drive", 1, "--bias", 1, "--sat", 1,
-        "--frequency", 9000, "--json",
+        "plot", "curve", "--mode", "rk2", "--mode", "nr8", "--drive", 1, "--bias", 1, "--sat", 1,
+        "--os", 1, "--frequency", 15_000, "--levels", 10, 12, "--json",
     )  # fmt: skip
     assert result.returncode == 0
-    resets = json.loads(result.stdout)["curves"][0]["resets"]
-    assert ("warning" in result.stderr) == (resets > 0)
+    assert all(one["resets"] > 0 for one in json.loads(result.stdout)["curves"])
+    rk2, nr8 = result.stderr.splitlines()
+    assert "warning: rk2: the solver ran away" in rk2
+    assert rk2.endswith("or take --mode nr8")
+    assert nr8.endswith("lower the level, --drive or --bias")
 
 
 def test_a_legend_has_every_name_whatever_it_begins_with(chowtape: Run, tmp_path: Path) -> None:

@@ -185,9 +185,10 @@ def _settings(options: dict[str, Any]) -> dict[str, RenderSettings]:
 def _warn(found: Sequence[Any]) -> None:
     for one in found:
         if one.resets:
+            other = "" if one.settings.mode in ("nr4", "nr8") else ", or take --mode nr8"
             click.echo(
                 f"chowtape: warning: {one.label}: the solver ran away and was reset {one.resets} "
-                "times; lower the level, --drive or --bias, or take --mode nr8",
+                f"times; lower the level, --drive or --bias{other}",
                 err=True,
             )
 
