@@ -104,7 +104,7 @@ def test_nothing_is_overwritten_unasked(
         (("loop", "--level", "nan"), 2, "not a number"),
         (("loop", "--weights", "2x8"), 2, "--mode stn"),
         (("curve", "--mode", "nr8", "--mode", "rk2", "--bias", "0", "--bias", "1"), 2, "at most 8"),
-        (("curve", "--levels", "0", "0"), 2, "--levels"),
+        (("curve", "--levels", "0", "0.5"), 2, "--levels"),
         (("harmonics", "--frequency", "21000"), 2, "--frequency is 21000 Hz, but must be"),
         (("harmonics", "--frequency", "nan"), 2, "--frequency"),
         (("harmonics", "--rate", "8000", "--frequency", "900", "--os", "3"), 2, "'3'"),
@@ -196,6 +196,17 @@ def test_harmonics_are_those_of_an_independent_measurement(chowtape: Run) -> Non
     assert measured[1::2, 1].max() < -180  # the model is odd: no even harmonics
     distortion = 10 * np.log10(np.sum(10 ** ((levels[2::2] - levels[0]) / 10)))
     assert found["harmonics_db"] == pytest.approx(distortion, abs=0.05)
+
+
+@pytest.mark.parametrize(("level", "lowest"), [(-120, -200), (22, -100)])
+def test_the_axes_of_harmonics_follow_the_data(
+    chowtape: Run, tmp_path: Path, level: float, lowest: int
+) -> None:
+    sine = ("--level", level, "--drive", 1, "--os", 2)
+    assert chowtape("plot", "harmonics", *sine, "-o", "p.svg").returncode == 0
+    written = re.findall(r"<!-- (.*?) -->", (tmp_path / "p.svg").read_text())
+    ticks = [int(text[1:]) for text in written if re.fullmatch("\u2212\\d+", text)]
+    assert -max(ticks) == lowest
 
 
 def test_oversampling_pushes_the_aliases_down(chowtape: Run) -> None:

@@ -288,8 +288,8 @@ def curve(frequency: float, levels: tuple[float, float], outlet: Outlet, **optio
     RMS over RMS in dB, harmonics included, once the tape has settled.
     """
     settings = _settings(options)
-    if levels[0] >= levels[1]:
-        raise click.UsageError("--levels must be the lower one, then the higher one")
+    if levels[1] - levels[0] < 1.0:
+        raise click.UsageError("--levels must be a lower one, then one that is 1 dB higher or more")
     outlet.check()
     from chowtape_cli import report
     from chowtape_cli.figures.curve import curves
