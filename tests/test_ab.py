@@ -394,6 +394,18 @@ def test_what_pulls_all_far_down_is_named_once(chowtape: Run, tmp_path: Path) ->
     assert "…" not in result.stdout  # all of it fits 80 characters
 
 
+def test_long_names_leave_out_what_they_share_in_every_table(chowtape: Run, tmp_path: Path) -> None:
+    write_wav(tmp_path / "mix.wav", music(0.5, 44_100))
+    sweeps = ("--sweep", "drive=0.25,1", "--sweep", "mode=nr8,stn", "-j", "1")
+    result = chowtape("ab", "mix.wav", "ab", *sweeps, env={"COLUMNS": "80"})
+    assert result.returncode == 0, result.stderr
+    assert max(map(len, result.stdout.splitlines())) <= 80
+    for name in ("…0.25…nr8", "…0.25…stn", "…1…nr8", "…1…stn"):
+        assert result.stdout.count(f" {name} ") == 3
+    record = (tmp_path / "ab" / "page" / "comparison.js").read_text()
+    assert r'"names": ["dry", "drive-0.25_mode-nr8"' in record  # there is more room on the page
+
+
 @pytest.mark.parametrize("there", [False, True])
 def test_an_interrupted_comparison_leaves_nothing(
     start: Start, tmp_path: Path, there: bool
