@@ -366,7 +366,7 @@ def _warnings(
         lines.append(
             f"could not be matched within {MATCHED_WITHIN} LU: "
             + (
-                "its subtype is too coarse for so quiet a sound; take another one"
+                "the subtype is too coarse for so quiet a sound; take another one"
                 if coarse
                 else "too much of it is near -70 LUFS, where loudness is cut off; "
                 "turn the source up"
@@ -376,8 +376,8 @@ def _warnings(
         down = -matched.gains_db[0] - matched.lowered_db
         if down > FAR_DOWN_DB:
             lines.append(
-                f"is {down:.1f} dB quieter than the source, and all were turned down to it; "
-                "leave it out, or give it an --output-gain"
+                f"{down:.1f} dB quieter than the source, and all were turned down to that; "
+                "leave out, or give an --output-gain"
             )
     return lines
 

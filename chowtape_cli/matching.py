@@ -105,7 +105,7 @@ def match(takes: Sequence[Take], limits: Sequence[float]) -> Match:
     if lowered > 0.0:
         gains = _gains(takes, target - lowered)
     warnings = [
-        "is below -70 LUFS, too quiet to be matched; it was left as it is" if lufs is None else None
+        "below -70 LUFS, too quiet to be matched; left as rendered" if lufs is None else None
         for lufs in measured
     ]
     return Match(target, lowered, gains, warnings)
@@ -132,10 +132,10 @@ def _match_rms(takes: Sequence[Take], limits: Sequence[float]) -> Match:
     for take in takes:
         if take.rms > 0.0:
             gains.append(20.0 * math.log10(min(sounding) / take.rms))
-            warnings.append("is too short or too quiet for a loudness; its RMS was matched instead")
+            warnings.append("too short or too quiet for a loudness; the RMS was matched instead")
         else:
             gains.append(0.0)
-            warnings.append("is silent; it was not matched" if sounding else None)
+            warnings.append("silent; not matched" if sounding else None)
     lowered = _excess_db(takes, gains, limits)
     gains = [gain - lowered * (take.rms > 0.0) for gain, take in zip(gains, takes, strict=True)]
     return Match(None, lowered, gains, warnings)

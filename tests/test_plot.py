@@ -96,8 +96,8 @@ def test_nothing_is_overwritten_unasked(
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (("loop", "-o", "p.jpg"), 1, "p.jpg: pictures are PNG or SVG; name it p.png or p.svg"),
-        (("loop", "-o", "."), 1, "PNG or SVG"),
+        (("loop", "-o", "p.jpg"), 2, "p.jpg: pictures are PNG or SVG; name it p.png or p.svg"),
+        (("loop", "-o", "."), 2, "PNG or SVG"),
         (("loop", "-o", "file/p.png"), 1, "choose another"),
         (("loop", "--drive", "1.5"), 2, "--drive is 1.5, but must be 0 to 1"),
         (("loop", "--drive", "nan"), 2, "--drive"),
@@ -105,7 +105,11 @@ def test_nothing_is_overwritten_unasked(
         (("loop", "--weights", "2x8"), 2, "--mode stn"),
         (("curve", "--mode", "nr8", "--mode", "rk2", "--bias", "0", "--bias", "1"), 2, "at most 8"),
         (("curve", "--levels", "0", "0.5"), 2, "--levels"),
-        (("harmonics", "--frequency", "21000"), 2, "--frequency is 21000 Hz, but must be"),
+        (
+            ("harmonics", "-o", "a.svg", "--frequency", "21000"),
+            2,
+            "--frequency is 21000 Hz, but must be",
+        ),
         (("harmonics", "--frequency", "nan"), 2, "--frequency"),
         (("harmonics", "--rate", "8000", "--frequency", "900", "--os", "3"), 2, "'3'"),
         (("spectrum",), 2, "FILE"),
@@ -126,6 +130,7 @@ def test_what_is_wrong_is_one_line_and_leaves_nothing(
 ) -> None:
     (tmp_path / "noise.wav").write_bytes(b"no audio at all")
     (tmp_path / "file").write_text("no folder")
+    (tmp_path / "a.svg").write_text("here already, which is told once the options are right")
     write_wav(tmp_path / "empty.wav", np.zeros((0, 2)))
     before = sorted(tmp_path.iterdir())
     result = chowtape("plot", *arguments)
