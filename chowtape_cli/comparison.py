@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import asdict, dataclass, field, replace
@@ -18,7 +19,7 @@ from chowtape_cli.audio_files import (
 )
 from chowtape_cli.character import HARMONICS, Harmonics, harmonics, hysteresis_loop
 from chowtape_cli.dsp.null_test import Residual
-from chowtape_cli.errors import SettingsError
+from chowtape_cli.errors import AudioFileError, SettingsError
 from chowtape_cli.files import remove_folders, shown
 from chowtape_cli.folders import check_folder, remove_stale, whole_folder
 from chowtape_cli.listening import write_page
@@ -32,6 +33,8 @@ DRY = "dry"
 TAKES = "takes"  # the folder of renders before they are matched; none is left
 UNMATCHED = "unmatched"  # the folder of the files without the matching gain
 SUBTYPE = "FLOAT"  # nothing clips, and rounding stays 150 dB below the signal
+UNLIMITED = ("FLOAT", "DOUBLE")
+CEILING_DBFS = -0.3  # of all others: the dither of 8 bits stays below full scale
 MATCHED_WITHIN = 0.05  # LU
 FAR_DOWN_DB = 20.0  # what turns the source down by more leaves little to hear
 
@@ -103,6 +106,7 @@ class Comparison:
         source: its path as it was given.
         rate, channels, frames, seconds: of every file.
         target_lufs: the loudness that all are matched to; None where none could be measured.
+        lowered_db: how much lower that is than the quietest, so that none clips in its subtype.
         variants: the source first, then the others in their order.
         nulls: each two of them once.
     """
@@ -114,6 +118,7 @@ class Comparison:
     frames: int
     seconds: float
     target_lufs: float | None
+    lowered_db: float
     variants: list[Variant]
     nulls: list[Null]
 
@@ -148,7 +153,7 @@ def compare(
 
     Raises:
         SettingsError: the variants would have different sample rates.
-        FileError: the source can't be read, or the folder can't be written.
+        FileError: the source can't be read or has no frames, or the folder can't be written.
         SampleError: a sample is NaN or Inf, or a setting does not go with the sample rate.
         BankError: the networks of mode stn can't be read.
         WorkerError: worker processes keep being killed.
@@ -166,8 +171,11 @@ def compare(
     earlier = earlier_files(folder)
     with whole_folder(folder, overwrite=overwrite) as part:
         takes = [_dry_take(info, plans[DRY].rate, part, watch)]
+        if takes[0].heard.frames == 0:
+            raise AudioFileError(f"{shown(source)}: has no frames; there is nothing to hear")
         takes += [_take(name, info, one, part, jobs, watch) for name, one in settings.items()]
-        matched = match([take.heard for take in takes])
+        limits = [_limit(plans[take.name]) for take in takes]
+        matched = match([take.heard for take in takes], limits)
         clipped = [
             _write(take, gain, info, plans[take.name], part, keep_unmatched, watch)
             for take, gain in zip(takes, matched.gains_db, strict=True)
@@ -238,6 +246,11 @@ def _plans(
             )
     rate = next(iter(rates.values()), info.rate)
     return {DRY: plan_output(info, folder / f"{DRY}.wav", SUBTYPE, rate), **plans}
+
+
+def _limit(plan: OutputFormat) -> float:
+    """Return the highest sample that a file may have, linear."""
+    return math.inf if plan.subtype in UNLIMITED else decibels_to_gain(CEILING_DBFS)
 
 
 def _places(folder: Path, name: str, keep_unmatched: bool) -> list[Path]:
@@ -349,16 +362,22 @@ def _warnings(
     elif matched.target_lufs is not None and (
         level.lufs is None or abs(level.lufs - matched.target_lufs) > MATCHED_WITHIN
     ):
+        coarse = take.settings is not None and take.settings.subtype not in (None, *UNLIMITED)
         lines.append(
-            f"could not be matched within {MATCHED_WITHIN} LU: too much of it is near -70 LUFS, "
-            "where loudness is cut off; turn the source up"
+            f"could not be matched within {MATCHED_WITHIN} LU: "
+            + (
+                "the subtype is too coarse for so quiet a sound; take another one"
+                if coarse
+                else "too much of it is near -70 LUFS, where loudness is cut off; "
+                "turn the source up"
+            )
         )
-    if matched.target_lufs is not None and matched.target_lufs == take.heard.lufs:
-        down = -matched.gains_db[0]
+    if matched.quietest_lufs is not None and matched.quietest_lufs == take.heard.lufs:
+        down = -matched.gains_db[0] - matched.lowered_db
         if down > FAR_DOWN_DB:
             lines.append(
-                f"is {down:.1f} dB quieter than the source, and all were turned down to it; "
-                "leave it out, or give it an --output-gain"
+                f"{down:.1f} dB quieter than the source, and all were turned down to that; "
+                "leave out, or give an --output-gain"
             )
     return lines
 
@@ -381,6 +400,7 @@ def _summed_up(
         frames=frames,
         seconds=frames / rate,
         target_lufs=matched.target_lufs,
+        lowered_db=matched.lowered_db,
         variants=variants,
         nulls=[
             _null(takes[a].name, takes[b].name, residual) for (a, b), residual in residuals.items()

@@ -150,7 +150,7 @@ def _check_alike(a: AudioInfo, b: AudioInfo) -> None:
     if a.rate != b.rate:
         raise _differ(a, b, "sample rate", f"{a.rate} Hz and {b.rate} Hz", "; convert one of them")
     if a.channels != b.channels:
-        raise _differ(a, b, "channels", f"{a.channels} and {b.channels}", "")
+        raise _differ(a, b, "channels", f"{a.channels} and {b.channels}", "; give both as many")
     estimated = "MP3" in (a.format, b.format)  # whose header may be wrong
     if not estimated and None not in (a.frames, b.frames) and a.frames != b.frames:
         raise _differ(
@@ -160,6 +160,6 @@ def _check_alike(a: AudioInfo, b: AudioInfo) -> None:
 
 def _differ(a: AudioInfo, b: AudioInfo, what: str, how: str, advice: str) -> AudioFileError:
     return AudioFileError(
-        f"{shown(a.path)} and {shown(b.path)}: can't be subtracted: they differ in {what} "
+        f"{shown(a.path)} and {shown(b.path)} can't be subtracted: they differ in {what} "
         f"({how}){advice}"
     )

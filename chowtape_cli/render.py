@@ -504,9 +504,10 @@ def _warnings(
             f"{level:+.2f} dBFS; {advice}"
         )
     if resets:
+        other = "" if settings.mode in ("nr4", "nr8") else ", or take --mode nr8"
         lines.append(
             f"{shown(destination)}: the solver ran away and was reset {resets} times; "
-            "lower --input-gain, --drive or --bias, or take --mode nr8"
+            f"lower --input-gain, --drive or --bias{other}"
         )
     if output.lost_tags:
         lines.append(

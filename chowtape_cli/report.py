@@ -336,6 +336,7 @@ def _shade(error: float) -> str:
 def print_bank_json(bank: Bank) -> None:
     """Print what a bank holds, but for the weights, as JSON on stdout."""
     held = {
+        "version": __version__,
         "form": bank.form,
         "architecture": bank.architecture,
         "saturations": bank.saturations,

@@ -16,7 +16,8 @@ from rich.text import Text
 
 from chowtape_cli import __version__
 from chowtape_cli.errors import ChowtapeError
-from chowtape_cli.files import shortened, shown
+from chowtape_cli.files import shown
+from chowtape_cli.names import short_names
 from chowtape_cli.report import fixed, open_console, to_whoever_listens
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 
 _HARMONICS = range(2, 11)
 _COLUMNS = 6  # of a matrix, side by side in 80 characters
-_NAME_WIDTH = 16
+_NAME_WIDTH = 16  # in 80 characters; wider screens show more of a name
+_BESIDE_NAMES = 64
 _DONE = {"status": "done", "error": None}
 MANY = 20  # variants, from which on it should be said beforehand what they take
 _SAMPLE_BYTES = {"PCM_S8": 1, "PCM_U8": 1, "PCM_16": 2, "PCM_24": 3, "DOUBLE": 8}
@@ -44,6 +46,8 @@ def print_comparison(folder: Path, comparison: Comparison) -> None:
         console.print(Text("Null test: too many to print; the page shows it, and --json has it"))
     target = comparison.target_lufs
     how = _matched_by(comparison) if target is None else f"all at {fixed(target, 2)} LUFS"
+    if comparison.lowered_db:
+        how += f", {comparison.lowered_db:.2f} dB below the quietest so that none clips"
     count = len(comparison.variants)
     console.print(Text(f"{count} files in {shown(folder)}, {comparison.seconds:.2f} s, {how}"))
 
@@ -55,14 +59,13 @@ def _matched_by(comparison: Comparison) -> str:
 
 def _print_levels(console: Console, comparison: Comparison) -> None:
     table = Table(title="Levels")
-    _add_names(table)
-    table.columns[1].no_wrap = False  # here, and only here, names are whole
+    names = _add_names(console, table, comparison)
     for heading in ("gain (dB)", "LUFS", "true peak (dBTP)", "crest (dB)", "time (s)"):
         table.add_column(heading, justify="right")
     for number, row in enumerate(comparison.variants):
         figures = (row.gain_db, row.lufs, row.true_peak_dbtp, row.crest_db, row.wall_seconds)
         cells = (_figure(value, 2) for value in figures)
-        table.add_row(str(number + 1), Text(shown(row.name)), *cells)
+        table.add_row(*names[number], *cells)
     console.print(table)
 
 
@@ -71,13 +74,13 @@ def _print_harmonics(console: Console, comparison: Comparison) -> None:
     # the model is odd: a column for each even harmonic would be empty
     heard = [place for place in range(len(_HARMONICS)) if any(r.harmonics_db[place] for r in rows)]
     table = Table(title="Harmonics of a sine at -6 dBFS, in dB relative to it")
-    _add_names(table)
+    names = _add_names(console, table, comparison)
     for heading in ("THD", *(f"H{_HARMONICS[place]}" for place in heard)):
         table.add_column(heading, justify="right", no_wrap=True)
     for number, row in enumerate(comparison.variants):
         if row.settings is not None:
             figures = (row.thd_db, *(row.harmonics_db[place] for place in heard))
-            table.add_row(*_numbered(number, row.name), *(_figure(value, 1) for value in figures))
+            table.add_row(*names[number], *(_figure(value, 1) for value in figures))
     console.print(table)
 
 
@@ -87,23 +90,27 @@ def _print_nulls(console: Console, comparison: Comparison) -> None:
     for first in range(0, len(names) - 1, _COLUMNS):
         columns = range(first, min(first + _COLUMNS, len(names) - 1))
         table = Table(title="Null test, after matching: residual in dB, relative to the louder")
-        _add_names(table)
+        labels = _add_names(console, table, comparison)
         for column in columns:
             table.add_column(str(column + 1), justify="right", no_wrap=True)
         for row in range(first + 1, len(names)):
             cells = [_residual(residuals[names[c], names[row]]) for c in columns if c < row]
-            table.add_row(*_numbered(row, names[row]), *cells)
+            table.add_row(*labels[row], *cells)
         console.print(table)
 
 
-def _add_names(table: Table) -> None:
-    """Add the columns of a variant's number, which is its key on the page, and of its name."""
+def _add_names(console: Console, table: Table, comparison: Comparison) -> list[tuple[str, Text]]:
+    """Add the columns of a variant's number, which is its key on the page, and of its name.
+
+    Returns:
+        What goes into them, for each variant.
+    """
+    most = max(_NAME_WIDTH, console.width - _BESIDE_NAMES)
+    names = short_names([shown(row.name) for row in comparison.variants], most)
+    widest = max(map(len, names))
     table.add_column("", justify="right", no_wrap=True)
-    table.add_column("variant", no_wrap=True, overflow="ellipsis", max_width=_NAME_WIDTH)
-
-
-def _numbered(number: int, name: str) -> tuple[str, Text]:
-    return str(number + 1), Text(shortened(shown(name), _NAME_WIDTH))
+    table.add_column("variant", no_wrap=True, min_width=widest, max_width=most)
+    return [(str(number), Text(name)) for number, name in enumerate(names, 1)]
 
 
 def _figure(value: float | None, digits: int) -> str:

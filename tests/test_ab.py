@@ -85,7 +85,7 @@ def test_the_figures_are_those_of_the_files(
         crest = 20 * np.log10(np.abs(samples).max() / np.sqrt(np.mean(samples**2)))
         assert variant["crest_db"] == pytest.approx(crest, abs=1e-6)
     quietest = min(variant["lufs_before"] for variant in whole["variants"])
-    assert whole["target_lufs"] == quietest
+    assert (whole["target_lufs"], whole["lowered_db"]) == (quietest, 0.0)
     assert max(variant["gain_db"] for variant in whole["variants"]) == 0.0
     for (a, b), residual in whole["residuals"].items():
         assert residual == pytest.approx(null_of(files[a], files[b]), abs=1e-6)
@@ -173,8 +173,8 @@ def test_harmonics_are_those_of_a_rendered_sine(chowtape: Run, tmp_path: Path) -
 
 @pytest.mark.parametrize(
     "samples",
-    [np.zeros((0, 2)), np.zeros((30_000, 1)), 0.5 * np.ones((1, 1)), music(0.2, 44_100)],
-    ids=["no frames", "silence", "one frame", "shorter than a block"],
+    [np.zeros((30_000, 1)), 0.5 * np.ones((1, 1)), music(0.2, 44_100)],
+    ids=["silence", "one frame", "shorter than a block"],
 )
 def test_sources_without_a_loudness(
     chowtape: Run, tmp_path: Path, samples: NDArray[np.float64]
@@ -207,16 +207,25 @@ def test_a_variant_next_to_silence_does_not_pull_the_others_down(
     assert whole["target_lufs"] > -40.0
     assert whole["by_name"]["A"]["lufs"] == pytest.approx(whole["by_name"]["dry"]["lufs"], abs=0.05)
     assert (whole["by_name"]["gone"]["lufs"], whole["by_name"]["gone"]["gain_db"]) == (None, 0.0)
-    assert "gone: is below -70 LUFS" in whole["stderr"]
+    assert "gone: below -70 LUFS" in whole["stderr"]
 
 
 def test_all_share_one_rate_and_a_subtype_may_be_chosen(chowtape: Run, tmp_path: Path) -> None:
-    write_wav(tmp_path / "mix.wav", music(1.0, 44_100))
+    loud = 6.0 * music(1.0, 44_100)  # the quietest, as it is, would clip in 16 bits
+    write_wav(tmp_path / "mix.wav", loud)
     whole = compared(
         chowtape, "mix.wav", "ab", "--rate", 48_000, "--variant", "A:subtype=pcm_16",
-        "--variant", "B:mode=stn,weights=3x4",
+        "--variant", "B:mode=stn,weights=3x4,output-gain=6", "--keep-unmatched",
     )  # fmt: skip
     assert whole["rate"] == 48_000
+    quietest = min(variant["lufs_before"] for variant in whole["variants"])
+    assert whole["lowered_db"] > 3.0
+    assert whole["target_lufs"] == pytest.approx(quietest - whole["lowered_db"], abs=1e-9)
+    for variant in whole["variants"]:
+        assert variant["lufs"] == pytest.approx(whole["target_lufs"], abs=0.01)
+        assert variant["clipped_samples"] == 0
+    assert np.abs(sf.read(tmp_path / "ab" / "unmatched" / "A.wav")[0]).max() > 0.9999
+    assert np.abs(sf.read(tmp_path / "ab" / "A.wav")[0]).max() == pytest.approx(0.966, abs=0.001)
     for name, subtype in (("dry", "FLOAT"), ("A", "PCM_16"), ("B", "FLOAT")):
         info = sf.info(tmp_path / "ab" / f"{name}.wav")
         assert (info.samplerate, info.frames, info.subtype) == (48_000, 48_000, subtype)
@@ -252,7 +261,9 @@ def test_all_share_one_rate_and_a_subtype_may_be_chosen(chowtape: Run, tmp_path:
         (("--variant", "a\nb:drive=1"), (r"a\nb", "file")),
         (("--variant", "x" * 300 + ":drive=1"), ("too long",)),
         (("--drive", "7", "--variant", "A:"), ("chowtape: --drive is 7",)),
+        (("--variant", "con.1:"), ("--variant con.1:", "Windows")),
         (("--sweep", "drive"), ("--sweep drive:", "from:to:count")),
+        (("--sweep", "drive="), ("--sweep drive=:", "missing", "from:to:count")),
         (("--sweep", "drive=0:1"), ("from:to:count",)),
         (("--sweep", "drive=0:1:0"), ("from:to:count",)),
         (("--sweep", "drive=0:1:5000"), ("count of 1 to",)),
@@ -301,6 +312,7 @@ def test_files_that_cannot_be_read_or_written(chowtape: Run, tmp_path: Path) -> 
     nan = np.zeros((50_000, 1))
     nan[40_000] = np.nan
     write_wav(tmp_path / "nan.wav", nan)
+    write_wav(tmp_path / "empty.wav", nan[:0])
     before = listing(tmp_path)
     for source, folder, *words in (
         ("missing.wav", "ab", "missing.wav", "no such file"),
@@ -308,6 +320,7 @@ def test_files_that_cannot_be_read_or_written(chowtape: Run, tmp_path: Path) -> 
         ("mix.wav", "file/ab", "file", "is not a folder"),
         ("mix.wav", "full", "full: is not empty", "--overwrite"),
         ("nan.wav", "new/ab", "frame 40000 is NaN"),
+        ("empty.wav", "new/ab", "empty.wav: has no frames; there is nothing to hear"),
     ):
         check_one_line(chowtape("ab", source, folder, "--variant", "A:drive=0.1"), 1, *words)
     itself = chowtape("ab", "own/dry.wav", "own", "--variant", "A:", "--overwrite")
@@ -377,10 +390,22 @@ def test_what_pulls_all_far_down_is_named_once(chowtape: Run, tmp_path: Path) ->
     write_wav(tmp_path / "mix.wav", music(1.0, 44_100))
     result = chowtape("ab", "mix.wav", "ab", "--sweep", "drive=0:1:3", "-j", "1")
     (warning,) = result.stderr.splitlines()
-    assert "drive-0: is 5" in warning
+    assert "drive-0: 5" in warning
     assert "--output-gain" in warning
     assert "─" in result.stdout
     assert "…" not in result.stdout  # all of it fits 80 characters
+
+
+def test_long_names_leave_out_what_they_share_in_every_table(chowtape: Run, tmp_path: Path) -> None:
+    write_wav(tmp_path / "mix.wav", music(0.5, 44_100))
+    sweeps = ("--sweep", "drive=0.25,1", "--sweep", "mode=nr8,stn", "-j", "1")
+    result = chowtape("ab", "mix.wav", "ab", *sweeps, env={"COLUMNS": "80"})
+    assert result.returncode == 0, result.stderr
+    assert max(map(len, result.stdout.splitlines())) <= 80
+    for name in ("…0.25…nr8", "…0.25…stn", "…1…nr8", "…1…stn"):
+        assert result.stdout.count(f" {name} ") == 3
+    record = (tmp_path / "ab" / "page" / "comparison.js").read_text()
+    assert r'"names": ["dry", "drive-0.25_mode-nr8"' in record  # there is more room on the page
 
 
 @pytest.mark.parametrize("there", [False, True])
@@ -446,7 +471,7 @@ def test_null_refuses_what_cannot_be_subtracted(chowtape: Run, tmp_path: Path) -
     write_wav(tmp_path / "silence.wav", np.zeros((0, 2)))
     for other, *words in (
         ("short.wav", "22050 and 22049 frames"),
-        ("mono.wav", "2 and 1"),
+        ("mono.wav", "mono.wav can't be subtracted", "2 and 1", "give both as many"),
         ("rate.wav", "44100 Hz and 48000 Hz"),
         ("nan.wav", "NaN"),
         ("missing.wav", "no such file"),

@@ -679,14 +679,21 @@ def test_more_than_two_channels_are_mixed_for_the_page_alone(
     open_page: Callable[..., Opened], tmp_path: Path
 ) -> None:
     samples = np.arange(4000.0).reshape(1000, 4) / 4096
+    samples *= 0.1  # very quiet, so the page plays it louder
     sf.write(tmp_path / "four.wav", samples, RATE, subtype="PCM_24")
-    write_page(tmp_path, comparison([variant("four", "four.wav")], 1000, channels=4))
+    quiet = variant("four", "four.wav", true_peak_dbtp=-20.0)
+    write_page(tmp_path, comparison([quiet], 1000, channels=4))
     opened = open_page(tmp_path / "index.html")
     opened.ready(1)
     buffer = "listening.page.loader.tracks[0].buffer"
     held = opened.page.evaluate(f"[...{buffer}.getChannelData(0)]")
     np.testing.assert_allclose(held, samples.mean(axis=1), atol=2.0**-23)
-    expect(opened.page.locator("#loudness-note")).to_contain_text("mean of the 4 channels")
+    note = opened.page.locator("#loudness-note")
+    expect(note).to_contain_text("plays all of them 19.0\u00a0dB louder")
+    expect(note).to_contain_text("mean of the 4 channels")
+    headroom = opened.page.evaluate("listening.page.player.headroom")
+    assert 20 * np.log10(headroom) == pytest.approx(19.0)
+    opened.page.wait_for_function("eval('1 + 1') === 2")  # other people's tools may use the page
     expect(opened.page.get_by_role("button", name="Start the test")).to_be_disabled()
 
 
@@ -946,6 +953,8 @@ def test_many_variants_fit_a_page_each_in_a_colour_and_under_a_name_of_its_own(
     assert len(set(colours)) == len(names)
     assert len(set(page.locator(".variant .name").all_text_contents())) == len(names)
     assert len(set(page.locator("#numbers tbody th").all_text_contents())) == len(names)
+    heads = page.locator("#nulls thead th").all_text_contents()[1:]
+    assert heads == page.locator(".variant .name").all_text_contents()
     page.keyboard.press("p")  # from the first to the last
     last = page.get_by_role("radio", name=names[-1])
     expect(last).to_be_checked()

@@ -96,16 +96,20 @@ def test_nothing_is_overwritten_unasked(
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (("loop", "-o", "p.jpg"), 1, "p.jpg: pictures are PNG or SVG; name it p.png or p.svg"),
-        (("loop", "-o", "."), 1, "PNG or SVG"),
+        (("loop", "-o", "p.jpg"), 2, "p.jpg: pictures are PNG or SVG; name it p.png or p.svg"),
+        (("loop", "-o", "."), 2, "PNG or SVG"),
         (("loop", "-o", "file/p.png"), 1, "choose another"),
         (("loop", "--drive", "1.5"), 2, "--drive is 1.5, but must be 0 to 1"),
         (("loop", "--drive", "nan"), 2, "--drive"),
         (("loop", "--level", "nan"), 2, "not a number"),
         (("loop", "--weights", "2x8"), 2, "--mode stn"),
         (("curve", "--mode", "nr8", "--mode", "rk2", "--bias", "0", "--bias", "1"), 2, "at most 8"),
-        (("curve", "--levels", "0", "0"), 2, "--levels"),
-        (("harmonics", "--frequency", "21000"), 2, "--frequency is 21000 Hz, but must be"),
+        (("curve", "--levels", "0", "0.5"), 2, "--levels"),
+        (
+            ("harmonics", "-o", "a.svg", "--frequency", "21000"),
+            2,
+            "--frequency is 21000 Hz, but must be",
+        ),
         (("harmonics", "--frequency", "nan"), 2, "--frequency"),
         (("harmonics", "--rate", "8000", "--frequency", "900", "--os", "3"), 2, "'3'"),
         (("spectrum",), 2, "FILE"),
@@ -126,6 +130,7 @@ def test_what_is_wrong_is_one_line_and_leaves_nothing(
 ) -> None:
     (tmp_path / "noise.wav").write_bytes(b"no audio at all")
     (tmp_path / "file").write_text("no folder")
+    (tmp_path / "a.svg").write_text("here already, which is told once the options are right")
     write_wav(tmp_path / "empty.wav", np.zeros((0, 2)))
     before = sorted(tmp_path.iterdir())
     result = chowtape("plot", *arguments)
@@ -196,6 +201,17 @@ def test_harmonics_are_those_of_an_independent_measurement(chowtape: Run) -> Non
     assert measured[1::2, 1].max() < -180  # the model is odd: no even harmonics
     distortion = 10 * np.log10(np.sum(10 ** ((levels[2::2] - levels[0]) / 10)))
     assert found["harmonics_db"] == pytest.approx(distortion, abs=0.05)
+
+
+@pytest.mark.parametrize(("level", "lowest"), [(-120, -200), (22, -100)])
+def test_the_axes_of_harmonics_follow_the_data(
+    chowtape: Run, tmp_path: Path, level: float, lowest: int
+) -> None:
+    sine = ("--level", level, "--drive", 1, "--os", 2)
+    assert chowtape("plot", "harmonics", *sine, "-o", "p.svg").returncode == 0
+    written = re.findall(r"<!-- (.*?) -->", (tmp_path / "p.svg").read_text())
+    ticks = [int(text[1:]) for text in written if re.fullmatch("\u2212\\d+", text)]
+    assert -max(ticks) == lowest
 
 
 def test_oversampling_pushes_the_aliases_down(chowtape: Run) -> None:
@@ -294,12 +310,15 @@ def test_the_terminal_gets_a_sketch_and_no_file(
 
 def test_a_solver_that_ran_away_is_named(chowtape: Run) -> None:
     result = chowtape(
-        "plot", "curve", "--mode", "rk2", "--drive", 1, "--bias", 1, "--sat", 1,
-        "--frequency", 9000, "--json",
+        "plot", "curve", "--mode", "rk2", "--mode", "nr8", "--drive", 1, "--bias", 1, "--sat", 1,
+        "--os", 1, "--frequency", 15_000, "--levels", 10, 12, "--json",
     )  # fmt: skip
     assert result.returncode == 0
-    resets = json.loads(result.stdout)["curves"][0]["resets"]
-    assert ("warning" in result.stderr) == (resets > 0)
+    assert all(one["resets"] > 0 for one in json.loads(result.stdout)["curves"])
+    rk2, nr8 = result.stderr.splitlines()
+    assert "warning: rk2: the solver ran away" in rk2
+    assert rk2.endswith("or take --mode nr8")
+    assert nr8.endswith("lower the level, --drive or --bias")
 
 
 def test_a_legend_has_every_name_whatever_it_begins_with(chowtape: Run, tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ _PATH = click.Path(path_type=Path, readable=False)
     is_flag=True,
     help="Write the files without the matching gain too, to OUTDIR/unmatched.",
 )
-@settings_options
+@partial(settings_options, subtype="FLOAT; the dry one always is")
 @option(
     "Run",
     "--jobs",

@@ -83,36 +83,39 @@ def _choice(section: str, name: str, text: str, *aliases: str, **attributes: Any
     )  # fmt: skip
 
 
-_SETTINGS = (
-    _choice("Tape", "mode", "Solver of the hysteresis: Runge-Kutta, Newton-Raphson or a network."),
-    _number("Tape", "drive", "X", "How hard the tape is driven."),
-    _number("Tape", "saturation", "X", "How early it saturates.", "--sat"),
-    _number("Tape", "bias", "X", "How reversible it is; 0 is under-biased, crackling tape."),
-    option("Tape", "--makeup/--no-makeup", default=True, show_default=True,
-           help="Give back the level that saturation and bias take."),
-    option("Tape", "--weights", metavar="PATH",
-           help="Networks of --mode stn: a bank, 2x4, 2x8 or 3x4, or a folder of ChowTape's JSON.  "
-           "[default: 2x4]"),
-    _number("Signal path", "input_gain", "DB", "Gain before the tape, in dB."),
-    _number("Signal path", "output_gain", "DB", "Gain after the tape, in dB."),
-    _number("Signal path", "mix", "PERCENT", "Share of tape in the output; 0 is the dry source."),
-    _number("Signal path", "dc_block", "HZ", "High-pass after the tape; 0 switches it off."),
-    _choice("Signal path", "oversampling", "Run the tape at this multiple of the sample rate.",
-            "--os", metavar="|".join(map(str, OVERSAMPLING))),
-    _choice("Signal path", "phase", "Phase of the oversampling filters.",
-            metavar="|".join(PHASES)),
-    option("Output", "--rate", type=int, metavar="HZ",
-           help="Convert the result to this sample rate.  [default: the source's]"),
-    option("Output", "--subtype", metavar="NAME",
-           help="Sample format, such as PCM_16, PCM_24, FLOAT.  [default: the source's]"),
-    option("Output", "--dither/--no-dither", default=True, show_default=True,
-           help="TPDF dither for integer outputs of 16 bits or fewer."),
-)  # fmt: skip
+def _settings(subtype: str) -> tuple[Any, ...]:
+    return (
+        _choice("Tape", "mode",
+                "Solver of the hysteresis: Runge-Kutta, Newton-Raphson or a network."),
+        _number("Tape", "drive", "X", "How hard the tape is driven."),
+        _number("Tape", "saturation", "X", "How early it saturates.", "--sat"),
+        _number("Tape", "bias", "X", "How reversible it is; 0 is under-biased, crackling tape."),
+        option("Tape", "--makeup/--no-makeup", default=True, show_default=True,
+               help="Give back the level that saturation and bias take."),
+        option("Tape", "--weights", metavar="PATH",
+               help="Networks of --mode stn: a bank, 2x4, 2x8 or 3x4, or a folder of ChowTape's "
+               "JSON.  [default: 2x4]"),
+        _number("Signal path", "input_gain", "DB", "Gain before the tape, in dB."),
+        _number("Signal path", "output_gain", "DB", "Gain after the tape, in dB."),
+        _number("Signal path", "mix", "PERCENT",
+                "Share of tape in the output; 0 is the dry source."),
+        _number("Signal path", "dc_block", "HZ", "High-pass after the tape; 0 switches it off."),
+        _choice("Signal path", "oversampling", "Run the tape at this multiple of the sample rate.",
+                "--os", metavar="|".join(map(str, OVERSAMPLING))),
+        _choice("Signal path", "phase", "Phase of the oversampling filters.",
+                metavar="|".join(PHASES)),
+        option("Output", "--rate", type=int, metavar="HZ",
+               help="Convert the result to this sample rate.  [default: the source's]"),
+        option("Output", "--subtype", metavar="NAME",
+               help=f"Sample format, such as PCM_16, PCM_24, FLOAT.  [default: {subtype}]"),
+        option("Output", "--dither/--no-dither", default=True, show_default=True,
+               help="TPDF dither for integer outputs of 16 bits or fewer."),
+    )  # fmt: skip
 
 
-def settings_options(function: Function) -> Function:
-    """Add every option that RenderSettings is made of."""
-    for decorator in reversed(_SETTINGS):
+def settings_options(function: Function, *, subtype: str = "the source's") -> Function:
+    """Add every option that RenderSettings is made of; ``subtype`` says what its default is."""
+    for decorator in reversed(_settings(subtype)):
         function = decorator(function)
     return function
 

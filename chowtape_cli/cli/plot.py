@@ -185,9 +185,10 @@ def _settings(options: dict[str, Any]) -> dict[str, RenderSettings]:
 def _warn(found: Sequence[Any]) -> None:
     for one in found:
         if one.resets:
+            other = "" if one.settings.mode in ("nr4", "nr8") else ", or take --mode nr8"
             click.echo(
                 f"chowtape: warning: {one.label}: the solver ran away and was reset {one.resets} "
-                "times; lower the level, --drive or --bias, or take --mode nr8",
+                f"times; lower the level, --drive or --bias{other}",
                 err=True,
             )
 
@@ -254,9 +255,13 @@ def harmonics(frequency: float, level: float, rate: int, outlet: Outlet, **optio
     in dB, all of their power relative to the sine.
     """
     settings = _settings(options)
-    outlet.check()
     from chowtape_cli import report
+    from chowtape_cli.figures.harmonics import FRAMES
     from chowtape_cli.figures.harmonics import harmonics as measured
+    from chowtape_cli.figures.tone import bin_of
+
+    bin_of(frequency, rate, FRAMES)  # what is wrong with the options comes before the files
+    outlet.check()
     from chowtape_cli.plots import harmonics as picture
 
     with report.status("listening"):
@@ -287,11 +292,14 @@ def curve(frequency: float, levels: tuple[float, float], outlet: Outlet, **optio
     RMS over RMS in dB, harmonics included, once the tape has settled.
     """
     settings = _settings(options)
-    if levels[0] >= levels[1]:
-        raise click.UsageError("--levels must be the lower one, then the higher one")
-    outlet.check()
+    if levels[1] - levels[0] < 1.0:
+        raise click.UsageError("--levels must be a lower one, then one that is 1 dB higher or more")
     from chowtape_cli import report
-    from chowtape_cli.figures.curve import curves
+    from chowtape_cli.figures.curve import FRAMES, RATE, curves
+    from chowtape_cli.figures.tone import bin_of
+
+    bin_of(frequency, RATE, FRAMES)
+    outlet.check()
     from chowtape_cli.plots import curve as picture
 
     with report.status("measuring"):
@@ -356,7 +364,6 @@ def bank(weights: str | None, level: float, outlet: Outlet) -> None:
     The error is the one that was measured when the bank was made; `chowtape bank check` measures
     it again.
     """
-    outlet.check()
     from chowtape_cli import report
     from chowtape_cli.neural.accuracy import check_measured
     from chowtape_cli.neural.catalogue import load_any
@@ -364,6 +371,7 @@ def bank(weights: str | None, level: float, outlet: Outlet) -> None:
 
     held = load_any(weights)
     check_measured(held, level)
+    outlet.check()
     outlet.put(
         partial(picture.draw, bank=held, level=level),
         picture.size(held),

@@ -23,6 +23,7 @@ _FLAGS = ("makeup", "dither")
 _TRUTH = {"true": True, "on": True, "yes": True, "1": True,
           "false": False, "off": False, "no": False, "0": False}  # fmt: skip
 _NAME_BYTES = 200
+_TAKEN_BY_WINDOWS = re.compile(r"(CON|PRN|AUX|NUL|COM[1-9]|LPT[1-9])(\..*)?", re.IGNORECASE)
 _NOT_IN_NAMES = '/\\:*?"<>|'
 
 
@@ -85,6 +86,10 @@ def _swept(sweeps: list[str]) -> Iterable[tuple[str, str, dict[str, str]]]:
             raise click.UsageError(f"{where}: give key=from:to:count or key=value,value")
         key = _key(where, key)
         swept = _sweep_values(where, values)
+        if "" in swept:
+            raise click.UsageError(
+                f"{where}: a value is missing; give key=from:to:count or key=value,value"
+            )
         _check_distinct(where, key, swept, ranged=":" in values)
         axes.append([(key, value) for value in swept])
     if len({axis[0][0] for axis in axes}) < len(axes):
@@ -159,6 +164,8 @@ def _check_name(where: str, name: str) -> None:
         wrong = "a name can't begin with a dot, a dash or a space, nor end with a dot or a space"
     elif any(c in _NOT_IN_NAMES or unicodedata.category(c) == "Cc" for c in name):
         wrong = f"a name is that of a file: it can't have any of {_NOT_IN_NAMES} in it"
+    elif _TAKEN_BY_WINDOWS.fullmatch(name):
+        wrong = "Windows can't have a file of that name; give another one"
     elif len(name.encode("utf-8", "surrogateescape")) > _NAME_BYTES:
         wrong = "the name is too long for a file; give a shorter one"
     if wrong:

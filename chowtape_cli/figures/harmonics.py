@@ -16,6 +16,7 @@ from chowtape_cli.settings import RenderSettings, decibels_to_gain
 FRAMES = 1 << 16
 FLOOR_DBFS = -200.0
 LEAST_DBFS = -140.0  # aliases below are not listed one by one
+RANGE_DB = 135.0  # nor those that lie further below a quieter sine
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +93,8 @@ def _lines(samples: NDArray[np.float64], cycles: int, rate: int) -> dict[str, An
         other[max(place - REACH, 0) : place + REACH + 1] = False
     crests = np.zeros_like(other)
     crests[1:-1] = (spectrum[1:-1] > spectrum[:-2]) & (spectrum[1:-1] >= spectrum[2:])
-    lines = np.flatnonzero(other & crests & (levels > LEAST_DBFS))
+    least = max(min(LEAST_DBFS, levels[cycles] - RANGE_DB), FLOOR_DBFS)
+    lines = np.flatnonzero(other & crests & (levels > least))
     first = float(spectrum[cycles] ** 2)
     rest = float(np.sum(spectrum[other] ** 2)) / noise_bandwidth(FRAMES)
     return {

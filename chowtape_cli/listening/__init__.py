@@ -21,10 +21,12 @@ from numpy.typing import NDArray
 
 from chowtape_cli.audio_files import Source, as_flac
 from chowtape_cli.files import write_whole
+from chowtape_cli.names import short_names
 
 Progress = Callable[[int, "int | None", int], None]  # frames done, frames in all, sample rate
 
 PIECE_FRAMES = 1 << 19
+NAME_WIDTH = 24  # characters on a button or over a column
 _BLOCK_FRAMES = 1 << 16
 _LABEL_RATE = 48_000
 _HERE = Path(__file__).parent
@@ -101,6 +103,7 @@ def _comparison_script(comparison: Mapping[str, Any], highest: float) -> bytes:
     peaks = [variant["true_peak_dbtp"] for variant in comparison["variants"]]
     peaks.append(20.0 * math.log10(highest) if highest > 0.0 else None)
     page = {
+        "names": short_names([variant["name"] for variant in comparison["variants"]], NAME_WIDTH),
         "piece_frames": PIECE_FRAMES,
         "label_rate": _LABEL_RATE,
         "channels": comparison["channels"] if comparison["channels"] <= 2 else 1,

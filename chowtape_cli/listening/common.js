@@ -38,13 +38,8 @@
     return hours ? `${hours}:${String(minutes).padStart(2, "0")}:${rest}` : `${minutes}:${rest}`;
   };
 
-  // A name that fits a button or a column; what tells names apart is often at their end.
-  listening.shortened = function (name, most = 24) {
-    const letters = [...name];
-    if (letters.length <= most) return name;
-    const tail = Math.floor(most / 2);
-    return `${letters.slice(0, most - 1 - tail).join("")}\u2026${letters.slice(-tail).join("")}`;
-  };
+  // A name that fits a button or a column; the whole one is its title.
+  listening.shortName = (number) => listening.comparison.page.names[number];
 
   // The style sheet has colours for the first variants; more get hues far from the one before, and
   // every ninth another dash.

@@ -201,7 +201,7 @@
           "li",
           { "data-variant": number, title: name },
           make("i", { class: `swatch ${listening.colourClass(number)}`, "aria-hidden": "true" }),
-          listening.shortened(name, 40),
+          listening.shortName(number),
         ),
       ),
     );

@@ -8,6 +8,15 @@
 (function () {
   const { byId, make, clock, figure, comparison } = listening;
   const { variants } = comparison;
+  const QUIET = -12; // dBFS; where even the loudest peak is lower, all are played louder
+  const LOUDEST = -1; // dBFS, up to there
+  const MOST = 60; // dB, so that mere noise is not blown up
+
+  // The one gain in dB that all are played with: none where they neither clip nor are very quiet.
+  function playbackGain(peak) {
+    if (peak === null || (peak >= QUIET && peak <= 0)) return 0;
+    return peak > 0 ? -peak : Math.min(LOUDEST - peak, MOST);
+  }
 
   class Page {
     constructor() {
@@ -15,7 +24,8 @@
       this.loader = new listening.Loader(comparison);
       const peak = comparison.page.peak_db;
       this.top = peak === null ? 1 : 10 ** (peak / 20); // the loudest sample of all variants
-      this.player = new listening.Player(this.loader, 1 / Math.max(1, this.top));
+      this.gain = playbackGain(peak); // dB
+      this.player = new listening.Player(this.loader, 10 ** (this.gain / 20));
       this.before = Math.min(1, variants.length - 1);
       this.blind = false;
       this.writeFacts();
@@ -69,9 +79,17 @@
           : `matched to ${figure(comparison.target_lufs, 1, "LUFS")}`,
       ].join(" \u00b7 ");
       const notes = [];
-      if (this.top > 1.005)
+      if (comparison.lowered_db)
         notes.push(
-          `All are played ${figure(comparison.page.peak_db, 1, "dB")} lower, so that none of them clips.`,
+          `All files are ${figure(comparison.lowered_db, 1, "dB")} below the quietest render, so that none of them clips.`,
+        );
+      if (this.gain < -0.05)
+        notes.push(
+          `All are played ${figure(-this.gain, 1, "dB")} lower, so that none of them clips.`,
+        );
+      if (this.gain > 0)
+        notes.push(
+          `The files are very quiet: this page plays all of them ${figure(this.gain, 1, "dB")} louder.`,
         );
       if (channels > 2)
         notes.push(
@@ -105,7 +123,7 @@
             make(
               "span",
               { class: "name", id: `name-${number}`, title: name },
-              listening.shortened(name),
+              listening.shortName(number),
             ),
             make("span", { class: "state", id: `state-${number}` }),
           ),

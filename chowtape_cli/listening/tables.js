@@ -30,7 +30,7 @@
       "th",
       { scope: "row", title: variant.name },
       swatch(number),
-      listening.shortened(variant.name),
+      listening.shortName(number),
     );
     return make(
       "tr",
@@ -171,7 +171,7 @@
         "minus",
         ...variants.map(({ name }, number) => [
           swatch(number),
-          make("span", { class: "heading", title: name }, listening.shortened(name)),
+          make("span", { title: name }, listening.shortName(number)),
         ]),
       ],
       variants.map((variant, number) =>

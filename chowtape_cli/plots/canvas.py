@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from chowtape_cli.errors import FileError, MissingPackageError
+from chowtape_cli.errors import MissingPackageError, SettingsError
 from chowtape_cli.files import exists_already, shown
 
 if TYPE_CHECKING:
@@ -30,9 +30,9 @@ DASHES: tuple[Any, ...] = (
 
 
 def check_place(path: Path, *, overwrite: bool) -> None:
-    """Raise FileError where a picture can't be drawn to a path."""
+    """Raise SettingsError or FileError where a picture can't be drawn to a path."""
     if path.suffix.lower() not in EXTENSIONS:
-        raise FileError(
+        raise SettingsError(
             f"{shown(path)}: pictures are PNG or SVG; name it {shown(path.stem)}.png or "
             f"{shown(path.stem)}.svg"
         )

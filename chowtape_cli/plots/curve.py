@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SIZE = (6.8, 4.0)
+LEAST_DB = 0.1  # that the gain axis spans
 
 
 def draw(figure: Figure, curves: Sequence[Curve]) -> None:
@@ -24,6 +25,9 @@ def draw(figure: Figure, curves: Sequence[Curve]) -> None:
     ]
     axes.margins(x=0.0)
     axes.locator_params(axis="y", steps=[1, 2, 5, 10])
+    low, high = axes.get_ylim()
+    if high - low < LEAST_DB:  # what rounding left looks like a slope
+        axes.set_ylim((low + high - LEAST_DB) / 2.0, (low + high + LEAST_DB) / 2.0)
     held = shared([curve.settings for curve in curves])
     title = f"Gain of the tape for a sine of {curves[0].frequency:.5g} Hz\n{held}"
     canvas.label(axes, "peak level of the sine (dBFS)", "gain (dB)", title)

@@ -35,6 +35,7 @@ def draw(figure: Figure, loops: Sequence[Loop]) -> None:
 def _overlaid(figure: Figure, loops: Sequence[Loop]) -> None:
     """Draw all loops over each other, later ones thinner, so that equal ones are all seen."""
     axes = figure.add_subplot()
+    axes.locator_params(axis="x", nbins=6)
     _cross(axes)
     lines = []
     for place, loop in enumerate(loops):
@@ -51,6 +52,10 @@ def _panels(figure: Figure, loops: Sequence[Loop]) -> None:
     for place, (axes, loop) in enumerate(zip(grid.flat, loops, strict=False)):
         _cross(axes)
         axes.plot(loop.H, loop.M, lw=1.1, color=f"C{place}")
+        axes.locator_params(axis="x", nbins=3)
+        axes.ticklabel_format(
+            axis="x", scilimits=(-2, 3)
+        )  # short, or those of neighbours would meet
         axes.set_title(loop.label.replace(", ", "\n"), loc="left")
     for axes in grid.flat[len(loops) :]:
         axes.set_visible(False)

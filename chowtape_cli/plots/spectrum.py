@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from chowtape_cli.figures.spectrum import Spectrum
+from chowtape_cli.figures.spectrum import FLOOR_DBFS, Spectrum
 from chowtape_cli.files import shortened, shown
 from chowtape_cli.plots import canvas, terminal
 
@@ -36,15 +36,20 @@ def labels(spectra: Sequence[Spectrum]) -> list[str]:
 def draw(figure: Figure, spectra: Sequence[Spectrum]) -> None:
     """Draw the spectra over each other, on a frequency axis of octaves."""
     axes = figure.add_subplot()
-    names = [shortened(name, _NAME_WIDTH) for name in labels(spectra)]
+    names = [
+        shortened(name, _NAME_WIDTH) + (": silence" if one.level <= FLOOR_DBFS else "")
+        for name, one in zip(labels(spectra), spectra, strict=True)
+    ]
     lines = [
         axes.plot(one.frequencies, one.levels, ls=canvas.DASHES[place])[0]
         for place, one in enumerate(spectra)
     ]
     axes.set_xscale("log")
     highest = max(one.frequencies[-1] for one in spectra)
-    axes.set_xlim(spectra[0].frequencies[0], max(highest, 20_000.0))
-    axes.set_xticks([x for x in TICKS_HZ if x <= axes.get_xlim()[1]])
+    right = next((x for x in TICKS_HZ if highest <= x <= 1.5 * highest), highest)
+    axes.set_xlim(spectra[0].frequencies[0], right)
+    every = 1 if right <= TICKS_HZ[-2] else 2
+    axes.set_xticks([x for x in TICKS_HZ[::every] if x <= right])
     axes.xaxis.set_major_formatter(canvas.hertz)
     axes.minorticks_off()
     low, high = limits(spectra)
