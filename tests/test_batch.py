@@ -276,7 +276,7 @@ def many_seconds(folder: Path, count: int, seconds: float = 2.0) -> None:
         write_wav(folder / f"{i // 8}" / f"{i}.wav", np.roll(x, 100 * i, axis=0), subtype="PCM_16")
 
 
-STEMS = 14
+STEMS = 40  # more than two workers take at once
 HARD_WORK = ("--os", 64)  # so that there is a middle to be interrupted in
 
 
@@ -335,8 +335,10 @@ def test_a_killed_worker_costs_nothing_but_time(
     (tmp_path / "in").symlink_to(hard_work / "in")
     process = start("render", "in", "out", "--jobs", 2, "--json", *HARD_WORK)
 
+    sources = sorted((hard_work / "in").rglob("*.wav"))
+
     def busy() -> list[int]:
-        return [pid for part in parts(tmp_path / "out") for pid in those_with(part, process.pid)]
+        return [pid for source in sources for pid in those_with(source, process.pid)]
 
     assert kill(wait_until(busy, process)[0])
     stdout, stderr = said(process)
@@ -589,7 +591,7 @@ def test_the_report_and_the_table_say_what_became_of_every_file(
 
 
 def test_a_terminal_sees_how_far_a_batch_is(start: Start, tmp_path: Path) -> None:
-    many_seconds(tmp_path / "in", 8, 4.0)
+    many_seconds(tmp_path / "in", 8, 8.0)
     text = seen(start, "render", "in", "out", "--jobs", 2, *HARD_WORK, columns=140)
     assert re.search(r"\b4/8 files", text)
     assert re.search(r"0:\d\d of audio", text)

@@ -62,7 +62,7 @@ def cluster(start: Start, tmp_path: Path) -> Cluster:
 
 def many_stems(folder: Path) -> None:
     for i in range(40):
-        seconds = 3.0 if i % 8 == 0 else 0.2
+        seconds = 6.0 if i % 8 == 0 else 0.2
         x = music(seconds, 44_100, 1 + i % 2, i)
         write_wav(folder / f"däsk {i % 4}" / f"{i}.wav", x, subtype="PCM_16")
     (folder / "garbage.wav").write_bytes(b"no audio" * 99)

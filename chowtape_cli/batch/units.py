@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections import deque
@@ -15,9 +16,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from chowtape_cli.dsp.buffers import Arena
+from chowtape_cli.dsp.buffers import Arena, samples_for
 from chowtape_cli.dsp.chain import render_beside, survey
-from chowtape_cli.dsp.coding import Coded, Stored, extent, room
+from chowtape_cli.dsp.coding import Coded, Stored, extent, stored_as
 from chowtape_cli.dsp.kernels import LANES
 from chowtape_cli.dsp.path import SignalPath
 from chowtape_cli.dsp.segments import cut, filtered_last, sharing, short
@@ -263,18 +264,20 @@ def _render_beside(
     """Render files that are cut into few segments."""
     left = deque((item, ready, _job(path, ready)) for item, ready in together)
     while left:
-        lanes = 0
+        chosen, lanes = [left.popleft()], 0
+        while left and lanes + chosen[-1][2].lanes + left[0][2].lanes <= _SIDE_BY_SIDE:
+            lanes += chosen[-1][2].lanes
+            chosen.append(left.popleft())
+        memory = Arena("beside", sum(_samples(ready, job) for _, ready, job in chosen))
         surveyed: list[_Surveyed] = []
-        with ExitStack() as stack:
-            while left and lanes + left[0][2].lanes <= _SIDE_BY_SIDE:
-                item, ready, job = left.popleft()
-                with _blamed(item, reports):
-                    surveyed.append(_surveyed(item, ready, job, stack))
-                    lanes += job.lanes
-            surveyed.sort(key=lambda one: one.batch.cuts.longest)  # alike ones share lanes
-            if surveyed:
-                tasks, batches = [one.task for one in surveyed], [one.batch for one in surveyed]
-                render_beside(surveyed[0].job, tasks, batches)
+        for item, ready, job in chosen:
+            with _blamed(item, reports):
+                surveyed.append(_surveyed(item, ready, job, memory))
+        if not surveyed:
+            continue
+        surveyed.sort(key=lambda one: one.batch.cuts.longest)  # alike ones share lanes
+        tasks, batches = [one.task for one in surveyed], [one.batch for one in surveyed]
+        render_beside(surveyed[0].job, tasks, batches)
         for item, ready, _, task, out, batch in surveyed:
             ready.tally.add(task.frames, batch.source, int(batch.resets.sum()), batch.repairs)
             coded = Coded(out, task.frames, batch.peak, batch.clipped)
@@ -287,20 +290,32 @@ def _job(path: SignalPath, ready: Preparation) -> Job:
     return Job(path, info.rate, info.channels, layout, source.packing, ready.coding)
 
 
-def _surveyed(item: Item, ready: Preparation, job: Job, stack: ExitStack) -> _Surveyed:
-    """Open a source, or read it where that will not do, and survey it."""
-    source, frames = ready.source, ready.source.info.frames or 0
-    if source.place is not None:
-        take = stack.enter_context(source.place.open())
-    else:
-        raw = np.empty((frames + 1, job.channels * source.packing.width), np.uint8)
-        take = within(raw[: source.read_packed(raw)], 0)  # a row more: so it finds the end
-    out = room(frames, job.channels, ready.coding)
-    task = Task(frames, 0, take, into(out, 0))
+def _shapes(ready: Preparation, job: Job) -> tuple[tuple[int, int], tuple[tuple[int, int], type]]:
+    """Return the shape of a packed source, a row more than there is, and how its output is held."""
+    frames = ready.source.info.frames or 0
+    source = (frames + 1, job.channels * job.packing.width)
+    return source, stored_as(frames, job.channels, job.coding)
+
+
+def _samples(ready: Preparation, job: Job) -> int:
+    """Return how many samples' memory a source and its output take."""
+    source, (output, kind) = _shapes(ready, job)
+    size = math.prod(output) * np.dtype(kind).itemsize
+    return samples_for(math.prod(source)) + samples_for(size)
+
+
+def _surveyed(item: Item, ready: Preparation, job: Job, memory: Arena) -> _Surveyed:
+    """Read a source, and survey it."""
+    source, output = _shapes(ready, job)
+    raw = memory.stored(source, np.uint8)
+    frames = ready.source.read_packed(raw)  # asked for a row more, it finds the end
+    assert frames < len(raw)
+    out = memory.stored(*output)
+    task = Task(frames, 0, within(raw[:frames], 0), into(out, 0))
     try:
         return _Surveyed(item, ready, job, task, out, survey(job, task))
     except SampleError as error:
-        raise source.unusable(error) from error
+        raise ready.source.unusable(error) from error
 
 
 def _whole(ready: Preparation, memory: Arena) -> NDArray[np.float64]:

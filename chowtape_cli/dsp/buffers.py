@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from chowtape_cli.dsp.kernels import LANES
 
@@ -105,3 +107,14 @@ class Arena:
         """Return an array with anything in it, Shape: (rows, channels)."""
         first, self._used = self._used, self._used + rows * channels
         return self._memory[first : self._used].reshape(rows, channels)
+
+    def stored(self, shape: tuple[int, ...], kind: DTypeLike) -> NDArray[Any]:
+        """Return an array of another shape and type; it takes whole samples of the memory."""
+        size = math.prod(shape) * np.dtype(kind).itemsize
+        memory = self.array(samples_for(size), 1).reshape(-1).view(np.uint8)
+        return memory[:size].view(kind).reshape(shape)
+
+
+def samples_for(size: int) -> int:
+    """Return how many samples take as much memory as so many bytes."""
+    return -(-size // _ITEM)
