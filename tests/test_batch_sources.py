@@ -255,8 +255,6 @@ def test_options_that_contradict_each_other(chowtape: Run, tmp_path: Path) -> No
             chowtape, tmp_path, "in", "out", "--skip-existing", other,
             words=(other, "--skip-existing"),
         )  # fmt: skip
-    both = ("--overwrite", "--update")
-    check_refused(chowtape, tmp_path, "in", "out", *both, words=("exclude each other",))
 
 
 def test_a_report_takes_the_place_of_nothing_else(chowtape: Run, tmp_path: Path) -> None:

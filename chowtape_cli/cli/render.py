@@ -210,10 +210,9 @@ def render(
         raise click.UsageError("name a source and a destination: chowtape render in.wav out.wav")
     if quiet and verbose:
         raise click.UsageError("--quiet and --verbose exclude each other")
-    kinds = {"--overwrite": overwrite, "--update": update, "--skip-existing": skip_existing}
-    chosen = [name for name, is_given in kinds.items() if is_given]
-    if len(chosen) > 1:
-        raise click.UsageError(f"{chosen[0]} and {chosen[1]} exclude each other")
+    if skip_existing and (overwrite or update):
+        other = "--overwrite" if overwrite else "--update"
+        raise click.UsageError(f"{other} and --skip-existing exclude each other")
     if dask is not None and not re.fullmatch(r"local|\w+://.+|.+:\d+", dask):
         raise ClusterError(
             f"--dask {dask}: no scheduler answers, as this is no address; give local, or one such "
