@@ -66,6 +66,14 @@ PAGES = (
 )
 
 
+def shorten(folder: Path) -> None:
+    """Leave a second and a half of every recording: it is the commands that are tried here."""
+    for path in folder.rglob("chowtape-demo/**/*.wav"):
+        info = sf.info(path)
+        x, rate = sf.read(path, frames=int(1.5 * info.samplerate), always_2d=True)
+        sf.write(path, x, rate, subtype=info.subtype)
+
+
 @pytest.mark.parametrize("page", PAGES)
 def test_every_command_of_a_page_runs(chowtape: Run, tmp_path: Path, page: str) -> None:
     write_wav(tmp_path / "in.wav", 0.5 * music(0.5, 44_100), subtype="PCM_16")
@@ -85,6 +93,8 @@ def test_every_command_of_a_page_runs(chowtape: Run, tmp_path: Path, page: str) 
         result = chowtape(*words, *(["--overwrite"] if outputs else []))
         assert result.returncode == 0, (command, result.stderr)
         written.update(words[2:3])
+        if words[0] == "demo":
+            shorten(tmp_path)
         if target:
             (tmp_path / target).write_text(result.stdout, encoding="utf-8")
 
