@@ -39,6 +39,8 @@ SIXTEEN_BIT_CODECS = frozenset({
 FLOAT_BITS = {"FLOAT": 25, "DOUBLE": 54}
 _FOUR_GIB = (1 << 32) - (1 << 20)  # less what the other chunks may take
 _HIGHEST_RATE = {"VORBIS": 200_000}  # Hz; above, libsndfile does not refuse, but crashes
+# MPEG-1, 2 and 2.5; libsndfile can't always read so short a trial back
+_MP3_RATES = (8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 LOSSY_BITS = 24  # what a decoded lossy source is kept at where its own coding can't be
 
 
@@ -176,6 +178,8 @@ def _nearest_subtypes(subtype: str, container: str) -> list[str]:
 @cache
 def _can_hold(plan: OutputFormat) -> bool:
     """Try in memory what libsndfile makes of it; some containers only fail when read back."""
+    if plan.format == "MP3":
+        return plan.rate in _MP3_RATES and plan.channels <= 2
     if plan.rate > _HIGHEST_RATE.get(plan.subtype, plan.rate):
         return False
     memory = io.BytesIO()
