@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 import time
 from collections import deque
@@ -264,10 +263,11 @@ def _render_beside(
     """Render files that are cut into few segments."""
     left = deque((item, ready, _job(path, ready)) for item, ready in together)
     while left:
-        chosen, lanes = [left.popleft()], 0
-        while left and lanes + chosen[-1][2].lanes + left[0][2].lanes <= _SIDE_BY_SIDE:
-            lanes += chosen[-1][2].lanes
+        chosen = [left.popleft()]
+        lanes = chosen[0][2].lanes
+        while left and lanes + left[0][2].lanes <= _SIDE_BY_SIDE:
             chosen.append(left.popleft())
+            lanes += chosen[-1][2].lanes
         memory = Arena("beside", sum(_samples(ready, job) for _, ready, job in chosen))
         surveyed: list[_Surveyed] = []
         for item, ready, job in chosen:
@@ -290,27 +290,20 @@ def _job(path: SignalPath, ready: Preparation) -> Job:
     return Job(path, info.rate, info.channels, layout, source.packing, ready.coding)
 
 
-def _shapes(ready: Preparation, job: Job) -> tuple[tuple[int, int], tuple[tuple[int, int], type]]:
-    """Return the shape of a packed source, a row more than there is, and how its output is held."""
-    frames = ready.source.info.frames or 0
-    source = (frames + 1, job.channels * job.packing.width)
-    return source, stored_as(frames, job.channels, job.coding)
-
-
 def _samples(ready: Preparation, job: Job) -> int:
-    """Return how many samples' memory a source and its output take."""
-    source, (output, kind) = _shapes(ready, job)
-    size = math.prod(output) * np.dtype(kind).itemsize
-    return samples_for(math.prod(source)) + samples_for(size)
+    """Return how many samples' memory a source, and a row more, and its output take."""
+    frames = ready.source.info.frames or 0
+    source, output = (frames + 1) * job.packing.width, frames * job.coding.width
+    return samples_for(source * job.channels) + samples_for(output * job.channels)
 
 
 def _surveyed(item: Item, ready: Preparation, job: Job, memory: Arena) -> _Surveyed:
     """Read a source, and survey it."""
-    source, output = _shapes(ready, job)
-    raw = memory.stored(source, np.uint8)
+    promised = ready.source.info.frames or 0
+    raw = memory.stored((promised + 1, job.channels * job.packing.width), np.uint8)
     frames = ready.source.read_packed(raw)  # asked for a row more, it finds the end
-    assert frames < len(raw)
-    out = memory.stored(*output)
+    assert frames <= promised
+    out = memory.stored(*stored_as(promised, job.channels, job.coding))
     task = Task(frames, 0, within(raw[:frames], 0), into(out, 0))
     try:
         return _Surveyed(item, ready, job, task, out, survey(job, task))

@@ -59,6 +59,7 @@ class Hysteresis:
     Attributes:
         marked: the marks that have been passed, by their row.
         trail: the same after every block of rows, by the row that follows.
+        row: how many have been pushed.
         resets: how often each lane was set back, Shape: (LANES,).
     """
 
@@ -81,7 +82,7 @@ class Hysteresis:
         self._field = RowBuffer()
         self._out = RowBuffer()
         self._scratch = RowBuffer()
-        self._row = 0
+        self.row = 0
         self._wanted: list[int] = []
         self._entries: dict[int, list[tuple[int, NDArray[np.float64]]]] = {}
         self.marked: dict[int, Mark] = {}
@@ -128,18 +129,18 @@ class Hysteresis:
         if isinstance(self._network, PluginNetwork):
             M[:] = 0.0  # these leave the lanes that are not used as they are
         first = 0
-        while self._wanted and self._wanted[0] - self._row <= len(H):
+        while self._wanted and self._wanted[0] - self.row <= len(H):
             row = self._wanted.pop(0)
-            at = row - self._row
+            at = row - self.row
             self._solve(H[first:at], M[first:at])
             self.marked[row] = Mark(self._get_state(), self.resets.copy())
             for lane, state in self._entries.get(row, ()):
                 self._set_state(lane, state)
             first = at
         self._solve(H[first:], M[first:])
-        M[: max(0, self._rest_until - self._row), self._resting] = 0.0
-        self._row += len(H)
-        self.trail[self._row] = Mark(self._get_state(), self.resets.copy())
+        M[: max(0, self._rest_until - self.row), self._resting] = 0.0
+        self.row += len(H)
+        self.trail[self.row] = Mark(self._get_state(), self.resets.copy())
         return M
 
     def _solve(self, H: NDArray[np.float64], M: NDArray[np.float64]) -> None:
@@ -174,7 +175,7 @@ class Hysteresis:
 
     def newest(self) -> Mark:
         """Return what was noted last of all."""
-        return self.trail[self._row]
+        return self.trail[self.row]
 
     def _get_state(self) -> NDArray[np.float64]:
         if isinstance(self._network, TapeNetwork):

@@ -231,9 +231,8 @@ class Work:
     def _prepare(self, chosen: Frames, begin: Frames, known: dict[int, Samples]) -> _Run:
         end = begin + self._lengths[chosen]
         positions = np.array([self._tasks[segment].position for segment in chosen])
-        before = np.clip(
-            -self._seams[chosen], 0, self._lengths[chosen]
-        )  # of the batch's own frames
+        # what comes before the batch's own frames
+        before = np.clip(-self._seams[chosen], 0, self._lengths[chosen])
         run = _Run(
             segments=chosen,
             starts=positions + self._seams[chosen] - begin - FILTER_REACH,
@@ -360,8 +359,7 @@ class Work:
     def _since(self, run: _Run, row: int) -> int:
         """Return the tape's newest row, from the seam of a segment."""
         group, _ = run.lanes_of(row, self._job.channels)[0]
-        newest = max(group.lanes.hysteresis.trail)
-        return newest - int(run.begin[row]) * self._path.oversampling
+        return group.lanes.hysteresis.row - int(run.begin[row]) * self._path.oversampling
 
     def _meets(self, run: _Run, row: int, since: int) -> bool:
         """Say whether a segment has met what was computed before."""

@@ -53,9 +53,8 @@ def _panels(figure: Figure, loops: Sequence[Loop]) -> None:
         _cross(axes)
         axes.plot(loop.H, loop.M, lw=1.1, color=f"C{place}")
         axes.locator_params(axis="x", nbins=3)
-        axes.ticklabel_format(
-            axis="x", scilimits=(-2, 3)
-        )  # short, or those of neighbours would meet
+        # short, or those of neighbours would meet
+        axes.ticklabel_format(axis="x", scilimits=(-2, 3))
         axes.set_title(loop.label.replace(", ", "\n"), loc="left")
     for axes in grid.flat[len(loops) :]:
         axes.set_visible(False)
